@@ -1,1 +1,14 @@
-//! (being written)
+//! Media without sockets: SDP offer and answer, RTP, G.711, tones, DTMF events, the timeline of a recording,
+//! and the contract between the one who orders media (`switch`) and the threads that move it (`net`).
+//!
+//! Bytes and monotonic times come in, bytes and events go out. There is no clock, socket, thread or file here,
+//! and what runs per packet does not allocate.
+
+pub mod plane;
+pub mod tone;
+
+pub use plane::{
+    Codec, Command, ConversationKey, Event, GapReason, LegKey, LegStats, RecordingSummary, Remote,
+    SourceRule,
+};
+pub use tone::Tone;
