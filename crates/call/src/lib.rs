@@ -1,1 +1,16 @@
-//! (being written)
+//! One conversation: legs, ringing, answer, hold and hang-up, and the contract between the PBX and
+//! the rooms around it: [`Event`] (facts for the journal), [`Effect`] (what takes time outside),
+//! [`Command`] and [`Notice`].
+//!
+//! Invariant: a call ends exactly once, each of its effects ends exactly once, and it releases
+//! every leg and reservation it took. No protocol, socket, clock or SQL ever stands here.
+
+pub mod cause;
+pub mod command;
+pub mod effect;
+pub mod event;
+
+pub use cause::{Cause, Party};
+pub use command::{Command, Notice, Refusal};
+pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
+pub use event::{Event, EventKind, Lead, OfferEnd};

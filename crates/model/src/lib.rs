@@ -1,1 +1,25 @@
-//! (being written)
+//! Ids, time and the plain records that every crate of Ringbook shares.
+//!
+//! Invariant: data only. No decision, no protocol, no I/O and no clock stands here; what is
+//! persisted for the PBX is described by [`records`], what a caller is by [`caller`], and why a
+//! call went where it went by [`explain`].
+
+pub mod caller;
+pub mod explain;
+pub mod id;
+pub mod presence;
+pub mod records;
+pub mod time;
+
+pub use caller::{CallerIdentity, CallerMatch, ClientRef, Flag};
+pub use explain::{Considered, Explanation, PassedOver, Rule, Verdict};
+pub use id::{
+    CallId, DealId, DeviceId, EventId, IdMaker, InteractionId, LineId, NoteId, NumberId,
+    OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId, UserId,
+};
+pub use presence::{AgentState, AwayReason};
+pub use records::{
+    Agent, Binding, Device, DialogSnapshot, DigestOffer, Directory, Line, MediaSource, OpenCall,
+    Skill, Trunk,
+};
+pub use time::{Now, Utc};

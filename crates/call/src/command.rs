@@ -1,0 +1,63 @@
+//! What people order, and what the switch tells besides the facts of a call.
+
+use std::net::SocketAddr;
+
+use model::{Binding, DeviceId, UserId};
+
+use crate::event::AgentChanged;
+
+/// An order to the switch from the API, the workspace or a signal handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The agent goes away or comes back.
+    SetAway {
+        /// Who.
+        agent: UserId,
+        /// Away, or back.
+        away: bool,
+    },
+    /// The agent ends the wrap-up time early.
+    EndWrapUp {
+        /// Who.
+        agent: UserId,
+    },
+    /// Refuse new calls with 503; running ones go on.
+    Drain,
+    /// End every call now: the process is about to stop.
+    Shutdown,
+}
+
+/// What the switch tells the rooms around it; nobody waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An agent's state changed.
+    Agent(AgentChanged),
+    /// The bindings of a device are now these: to be stored.
+    Bindings {
+        /// The device.
+        device: DeviceId,
+        /// All of its bindings.
+        bindings: Vec<Binding>,
+    },
+    /// A request was refused: one log line.
+    Refused(Refusal),
+    /// The process was told to stop and the last call is gone.
+    Drained,
+}
+
+/// A refused REGISTER or INVITE, with reason and remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The request's method.
+    pub method: String,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Which account or number, as the request says.
+    pub account: String,
+    /// The status we answered.
+    pub status: u16,
+    /// Why.
+    pub reason: &'static str,
+    /// What the administrator can do.
+    pub remedy: &'static str,
+}

@@ -1,0 +1,214 @@
+//! The facts of a call, as the journal keeps them.
+
+use std::sync::Arc;
+
+use model::{
+    AgentState, CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId,
+    Rule, TrunkId, UserId, Utc,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Cause, Party};
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Made once, when the fact happened; the same when a frame is sent again.
+    pub id: EventId,
+    /// The conversation.
+    pub call: CallId,
+    /// When it happened.
+    pub at: Utc,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// How long before the ring the card was on the screen (S1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// From `shown` (else from the sending of the card's frame) to the INVITE, in microseconds.
+    pub micros: u64,
+    /// A client said `shown` before the INVITE left.
+    pub confirmed: bool,
+    /// How many of the agent's clients were connected.
+    pub clients: u32,
+}
+
+/// How an offer to an agent ended without a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferEnd {
+    /// Not answered within the ring time.
+    NoAnswer,
+    /// The agent's phone said busy (486, 600).
+    Busy,
+    /// The agent declined (603 and other refusals by a person).
+    Declined,
+    /// No device could be reached.
+    Unreachable,
+    /// The caller gave up meanwhile.
+    CallerGone,
+    /// Answered, but no media in common.
+    MediaFailed,
+}
+
+/// What happened. Kept apart on purpose: `LineAnswered` (we sent 200 to the client),
+/// `OfferAccepted` (a person took it) and `ConversationStarted`; missed, talk time and service level
+/// use the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum EventKind {
+    /// A call came in. The first event of every inbound call; not a frame of its own.
+    #[serde(rename = "call.arrived")]
+    Arrived {
+        /// The trunk it came by.
+        trunk: TrunkId,
+        /// The line called.
+        line: LineId,
+        /// The calling number as it came; empty if withheld.
+        from: String,
+        /// The number called as it came.
+        to: String,
+        /// Who calls, as far as known when it was routed.
+        caller: Arc<CallerIdentity>,
+    },
+    /// An agent is offered the call: the card.
+    #[serde(rename = "call.offered")]
+    Offered {
+        /// Whom.
+        agent: UserId,
+        /// 0 for the first offer of the call.
+        attempt: u16,
+        /// Why this agent.
+        rule: Rule,
+        /// The decision that chose the agent, everybody considered included.
+        explanation: Arc<Explanation>,
+        /// The assigned manager of the best match, if it is not this agent: "a colleague's client".
+        owner: Option<UserId>,
+        /// What recovery needs after a crash.
+        snapshot: DialogSnapshot,
+    },
+    /// The INVITE left for the agent's devices.
+    #[serde(rename = "call.ringing")]
+    Ringing {
+        /// Whose devices.
+        agent: UserId,
+        /// How long before that the card was shown.
+        lead: Option<Lead>,
+    },
+    /// The offer ended without a conversation.
+    #[serde(rename = "offer.ended")]
+    OfferEnded {
+        /// Whose offer.
+        agent: UserId,
+        /// How.
+        end: OfferEnd,
+    },
+    /// A person took the call.
+    #[serde(rename = "offer.accepted")]
+    OfferAccepted {
+        /// Who.
+        agent: UserId,
+        /// On which telephone.
+        device: DeviceId,
+    },
+    /// We answered the line: 200 to the client.
+    #[serde(rename = "line.answered")]
+    LineAnswered,
+    /// Client and agent are connected.
+    #[serde(rename = "conversation.started")]
+    ConversationStarted {
+        /// Who talks.
+        agent: UserId,
+        /// On which telephone.
+        device: DeviceId,
+        /// Recording file, relative to the recordings folder; none if the line is not recorded.
+        recording: Option<String>,
+        /// What recovery needs after a crash.
+        snapshot: DialogSnapshot,
+    },
+    /// A party put the other on hold or took it back.
+    #[serde(rename = "call.updated")]
+    Held {
+        /// Who holds.
+        by: Party,
+        /// On hold, or back.
+        held: bool,
+    },
+    /// Routing found nobody (else): the decision, for the explanation.
+    #[serde(rename = "route.exhausted")]
+    RouteExhausted {
+        /// The last decision.
+        explanation: Arc<Explanation>,
+    },
+    /// Identification came after its deadline; the card is updated, the route so far stands.
+    #[serde(rename = "call.identified")]
+    Identified {
+        /// Who calls.
+        caller: Arc<CallerIdentity>,
+    },
+    /// The call is over.
+    #[serde(rename = "call.ended")]
+    Ended {
+        /// Why.
+        cause: Cause,
+        /// By whom.
+        by: Party,
+        /// The agent of the conversation or of the last offer.
+        agent: Option<UserId>,
+        /// From `conversation.started` to the end, in milliseconds; 0 without a conversation.
+        talk_ms: u64,
+        /// From arrival to the conversation or the end, in milliseconds.
+        wait_ms: u64,
+        /// No conversation took place.
+        missed: bool,
+    },
+    /// The recording file is complete.
+    #[serde(rename = "recording.ready")]
+    RecordingReady {
+        /// File, relative to the recordings folder.
+        file: String,
+        /// Length in milliseconds.
+        length_ms: u64,
+        /// Size of the file.
+        bytes: u64,
+        /// Sum of the marked gaps in milliseconds.
+        gaps_ms: u64,
+        /// Why there is no audio or less than there should be.
+        error: Option<String>,
+    },
+}
+
+impl EventKind {
+    /// The type as frames and the journal write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Arrived { .. } => "call.arrived",
+            Self::Offered { .. } => "call.offered",
+            Self::Ringing { .. } => "call.ringing",
+            Self::OfferEnded { .. } => "offer.ended",
+            Self::OfferAccepted { .. } => "offer.accepted",
+            Self::LineAnswered => "line.answered",
+            Self::ConversationStarted { .. } => "conversation.started",
+            Self::Held { .. } => "call.updated",
+            Self::RouteExhausted { .. } => "route.exhausted",
+            Self::Identified { .. } => "call.identified",
+            Self::Ended { .. } => "call.ended",
+            Self::RecordingReady { .. } => "recording.ready",
+        }
+    }
+}
+
+/// A change of an agent's state (S8): a frame without a cursor, since the present state is sent to
+/// every client that connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentChanged {
+    /// The agent.
+    pub agent: UserId,
+    /// Since when.
+    pub since: Utc,
+    /// The new state.
+    #[serde(flatten)]
+    pub state: AgentState,
+}

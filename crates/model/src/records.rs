@@ -1,0 +1,183 @@
+//! What the PBX persists, as plain records. Repository traits stand in `crm`, `store` implements
+//! them, and only `switch` turns them into types of `sip` and `routing`.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{CallId, DeviceId, LineId, TrunkId, UserId, Utc};
+
+/// A user who answers calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The user.
+    pub user: UserId,
+    /// The name that colleagues see.
+    pub name: String,
+    /// The short number, the same in PBX and CRM (T4).
+    pub short_number: String,
+    /// The agent chose to be away.
+    pub away: bool,
+    /// How long the agent's devices ring before the next one is tried, in seconds.
+    pub ring_timeout_secs: u32,
+    /// Time kept free after a conversation, in seconds; 0 for none.
+    pub wrap_up_secs: u32,
+}
+
+/// Which digest algorithms a device is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DigestOffer {
+    /// MD5 only, what every phone understands.
+    #[default]
+    Md5,
+    /// SHA-256 only (RFC 8760).
+    Sha256,
+    /// Both, SHA-256 first.
+    Both,
+}
+
+/// Where media of a device may come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaSource {
+    /// From the address in the SDP; if that is not the address signalling came from, from the
+    /// latter with any port (a phone behind NAT).
+    #[default]
+    Automatic,
+    /// Only from the address and port in the SDP.
+    Sdp,
+    /// Only from the IP that signalling came from; the port is learnt.
+    SignallingIp,
+}
+
+/// A telephone of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The device.
+    pub id: DeviceId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What the user calls it.
+    pub name: String,
+    /// User part of its address of record and user name of its digest.
+    pub auth_user: String,
+    /// Digest HA1 with MD5, lower-case hex.
+    pub ha1_md5: String,
+    /// Digest HA1 with SHA-256, lower-case hex.
+    pub ha1_sha256: String,
+    /// Which algorithms it is offered.
+    pub digest: DigestOffer,
+    /// Where its media may come from.
+    pub media_source: MediaSource,
+}
+
+/// A number of ours that the world dials (R5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The line.
+    pub id: LineId,
+    /// E.164 with `+`, or as typed if it is not a public number.
+    pub number: String,
+    /// Digits only: every way in which a trunk may write this number.
+    pub aliases: Vec<String>,
+    /// What the line is for.
+    pub name: String,
+    /// Advertising channel that the number stands for.
+    pub channel: Option<String>,
+    /// How long an agent's devices ring for this line, in seconds, if it differs from the agent's.
+    pub ring_timeout_secs: Option<u32>,
+    /// Conversations on this line are recorded.
+    pub recorded: bool,
+}
+
+/// A connection to a telephone company, known by its source addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    /// The trunk.
+    pub id: TrunkId,
+    /// What the administrator calls it.
+    pub name: String,
+    /// Where its signalling comes from.
+    pub networks: Vec<IpNet>,
+    /// Where its media may come from, besides the address in its SDP.
+    pub media_networks: Vec<IpNet>,
+    /// P-Asserted-Identity from it is believed (RFC 3325).
+    pub trusted_identity: bool,
+    /// Most simultaneous calls; none for no limit of its own.
+    pub most_calls: Option<u32>,
+}
+
+/// How well a user serves a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skill {
+    /// The user.
+    pub user: UserId,
+    /// The line.
+    pub line: LineId,
+    /// 1–10, 10 is best; 0 never receives the line.
+    pub level: u8,
+}
+
+/// Everything an administrator sets that the PBX works by, as of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// Users who answer calls.
+    pub agents: Vec<Agent>,
+    /// Their telephones.
+    pub devices: Vec<Device>,
+    /// Our numbers.
+    pub lines: Vec<Line>,
+    /// Our telephone companies.
+    pub trunks: Vec<Trunk>,
+    /// Who serves which line how well.
+    pub skills: Vec<Skill>,
+}
+
+/// Where a device can be reached (RFC 3261 §10), kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The device.
+    pub device: DeviceId,
+    /// The Contact URI as the phone wrote it.
+    pub contact: String,
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    pub transport: String,
+    /// Our address that the registration came to.
+    pub local: SocketAddr,
+    /// The address that it came from: requests to the device go there.
+    pub remote: SocketAddr,
+    /// Path headers (RFC 3327), outermost first.
+    pub path: Vec<String>,
+    /// Call-ID of the registration.
+    pub call_id: String,
+    /// CSeq of the registration.
+    pub cseq: u32,
+    /// When it ends.
+    pub expires: Utc,
+    /// What the phone says it is.
+    pub user_agent: Option<String>,
+}
+
+/// What is needed to end a call properly after a crash: an opaque, versioned blob of `switch`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DialogSnapshot(pub String);
+
+/// A call that the journal shows as not ended, as found at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// The call.
+    pub call: CallId,
+    /// When it arrived.
+    pub arrived_at: Utc,
+    /// When the conversation started, if it did.
+    pub started_at: Option<Utc>,
+    /// The agent who was offered the call last.
+    pub agent: Option<UserId>,
+    /// Recording file, relative to the recordings folder, if a recording was begun.
+    pub recording: Option<String>,
+    /// The last snapshot that was stored.
+    pub snapshot: Option<DialogSnapshot>,
+}
