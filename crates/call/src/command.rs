@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use model::{Binding, DeviceId, UserId};
-
-use crate::event::AgentChanged;
+use model::{AgentChanged, Binding, DeviceId, UserId};
 
 /// An order to the switch from the API, the workspace or a signal handler.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    AgentState, CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId,
-    Rule, TrunkId, UserId, Utc,
+    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId, Rule, TrunkId,
+    UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -198,17 +198,4 @@ impl EventKind {
             Self::RecordingReady { .. } => "recording.ready",
         }
     }
-}
-
-/// A change of an agent's state (S8): a frame without a cursor, since the present state is sent to
-/// every client that connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentChanged {
-    /// The agent.
-    pub agent: UserId,
-    /// Since when.
-    pub since: Utc,
-    /// The new state.
-    #[serde(flatten)]
-    pub state: AgentState,
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{OrganisationId, PersonId, UserId};
 
 /// A client: a person, an organisation's switchboard, or a person in an organisation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct ClientRef {
     /// The person, if the number is a person's.
     pub person: Option<PersonId>,

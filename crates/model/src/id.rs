@@ -100,7 +100,10 @@ pub struct IdMaker {
 impl IdMaker {
     /// A maker for node `node` (0–1023; higher bits are ignored).
     pub fn new(node: u16) -> Self {
-        Self { node: i64::from(node) & ((1 << NODE_BITS) - 1), last: 0 }
+        Self {
+            node: i64::from(node) & ((1 << NODE_BITS) - 1),
+            last: 0,
+        }
     }
 
     /// The next id at the time `utc`; wrap it in the id type it is for.
@@ -135,7 +138,10 @@ mod tests {
     #[test]
     fn ids_are_strings_in_json_and_reject_what_is_no_id() {
         assert_eq!(serde_json::to_string(&CallId(12)).unwrap(), "\"12\"");
-        assert_eq!(serde_json::from_str::<CallId>("\"12\"").unwrap(), CallId(12));
+        assert_eq!(
+            serde_json::from_str::<CallId>("\"12\"").unwrap(),
+            CallId(12)
+        );
         for bad in ["", "-1", "0", "+7", "1e3", "9223372036854775808"] {
             assert!(bad.parse::<CallId>().is_err(), "{bad}");
         }

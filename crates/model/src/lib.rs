@@ -17,7 +17,7 @@ pub use id::{
     CallId, DealId, DeviceId, EventId, IdMaker, InteractionId, LineId, NoteId, NumberId,
     OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId, UserId,
 };
-pub use presence::{AgentState, AwayReason};
+pub use presence::{AgentChanged, AgentState, AwayReason};
 pub use records::{
     Agent, Binding, Device, DialogSnapshot, DigestOffer, Directory, Line, MediaSource, OpenCall,
     Skill, Trunk,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::CallId;
+use crate::{CallId, UserId, Utc};
 
 /// The one state of an agent; derived from calls, registrations and the agent's own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,4 +59,17 @@ pub enum AwayReason {
     Chosen,
     /// None of the agent's devices is registered.
     Unregistered,
+}
+
+/// A change of an agent's state (S8): a frame without a cursor, since the present state is sent to
+/// every client that connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentChanged {
+    /// The agent.
+    pub agent: UserId,
+    /// Since when.
+    pub since: Utc,
+    /// The new state.
+    #[serde(flatten)]
+    pub state: AgentState,
 }
