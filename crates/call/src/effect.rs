@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{CallId, CallerIdentity, LineId, UserId};
+use model::{CallId, CallerIdentity, LineId, UserId, Utc};
 
 use crate::Event;
 
@@ -102,6 +102,8 @@ pub enum EffectEnd {
         shown: ShownBy,
         /// How many clients of the agent were connected; 0 ends the effect at once.
         clients: u32,
+        /// When a client's `shown` came in, else when the frame was sent.
+        at: Utc,
     },
     /// It could not be done; the call goes on as after the deadline. The reason is for the log.
     Failed(String),

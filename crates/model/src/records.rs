@@ -178,6 +178,9 @@ pub struct OpenCall {
     pub agent: Option<UserId>,
     /// Recording file, relative to the recordings folder, if a recording was begun.
     pub recording: Option<String>,
+    /// Length of that recording once the file has been repaired, in milliseconds; none from the
+    /// store.
+    pub recorded_ms: Option<u64>,
     /// The last snapshot that was stored.
     pub snapshot: Option<DialogSnapshot>,
 }
