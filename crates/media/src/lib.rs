@@ -4,11 +4,17 @@
 //! Bytes and monotonic times come in, bytes and events go out. There is no clock, socket, thread or file here,
 //! and what runs per packet does not allocate.
 
+pub mod offer_answer;
 pub mod plane;
+pub mod sdp;
+pub mod sdp_error;
 pub mod tone;
 
+pub use offer_answer::{LocalSession, Negotiated, Terms};
 pub use plane::{
     Codec, Command, ConversationKey, Event, GapReason, LegKey, LegStats, RecordingSummary, Remote,
     SourceRule,
 };
+pub use sdp::{Direction, Sdp};
+pub use sdp_error::SdpError;
 pub use tone::Tone;
