@@ -5,12 +5,22 @@
 //! Invariant: a call ends exactly once, each of its effects ends exactly once, and it releases
 //! every leg and reservation it took. No protocol, socket, clock or SQL ever stands here.
 
+pub mod call;
 pub mod cause;
 pub mod command;
+mod conversation;
+mod distribution;
 pub mod effect;
 pub mod event;
+pub mod io;
+mod ledger;
+mod offer;
+mod probe;
+mod recording;
 
+pub use call::{Call, Context};
 pub use cause::{Cause, Party};
 pub use command::{Command, Notice, Refusal};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
+pub use io::{AgentStep, Inbound, Input, LegNo, Output, RecordingSummary};

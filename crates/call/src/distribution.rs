@@ -1,0 +1,244 @@
+//! From the caller to an agent: decide, reserve, offer, announce, ring, and the next one (R2, R3).
+
+use std::{sync::Arc, time::Duration};
+
+use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId, Utc};
+
+use crate::{
+    AgentStep, Cause, Effect, EffectEnd, EventKind, Lead, LegNo, OfferEnd, Output, Party,
+    call::{Call, Context, State},
+    offer::Offer,
+};
+
+impl Call {
+    pub(crate) fn decide(&mut self) {
+        self.state = State::Deciding;
+        let (tried, caller) = (self.tried.clone(), Arc::clone(&self.caller));
+        self.outputs.push_back(Output::Decide { tried, caller });
+    }
+
+    pub(crate) fn decided(
+        &mut self,
+        context: &mut Context<'_>,
+        choice: Option<(UserId, Rule, Duration)>,
+        explanation: Arc<Explanation>,
+        qualified: bool,
+    ) {
+        if self.state != State::Deciding {
+            return;
+        }
+        self.explanation = explanation;
+        let Some((agent, rule, ring_timeout)) = choice else {
+            let cause = match (qualified, self.attempts) {
+                (_, 1..) => Cause::NobodyAnswered,
+                (true, 0) => Cause::NobodyFree,
+                (false, 0) => Cause::NobodyQualified,
+            };
+            return self.end(context, cause, Party::System);
+        };
+        self.tried.push(agent);
+        self.ring_timeout = ring_timeout;
+        self.offer = Some(Offer::new(agent, rule, self.attempts));
+        let effect = self.effect(context, Effect::Reserve { agent });
+        self.reservations.push((effect, agent));
+        self.state = State::Reserving { effect };
+    }
+
+    pub(crate) fn reserved(&mut self) {
+        if let Some(offer) = &self.offer {
+            self.state = State::Preparing;
+            let (agent, caller) = (offer.agent, Arc::clone(&self.caller));
+            self.outputs.push_back(Output::Prepare { agent, caller });
+        }
+    }
+
+    /// Refused, or too slow: the next one. A grant that is still on its way is given back by the
+    /// release behind it, since effects of one call stay in order.
+    pub(crate) fn reservation_refused(&mut self, context: &mut Context<'_>, too_slow: bool) {
+        if let Some(offer) = self.offer.take() {
+            self.free_agent(offer.agent, false);
+            if too_slow {
+                self.effect(context, Effect::Release { agent: offer.agent });
+            }
+        }
+        self.decide();
+    }
+
+    pub(crate) fn prepared(
+        &mut self,
+        context: &mut Context<'_>,
+        legs: Vec<(LegNo, DeviceId)>,
+        snapshot: DialogSnapshot,
+    ) {
+        let (State::Preparing, Some(offer)) = (&self.state, &mut self.offer) else {
+            return;
+        };
+        offer.add_legs(legs);
+        self.attempts += 1;
+        self.last_offered = Some(offer.agent);
+        let owner = self.caller.matches.first().and_then(|first| first.manager);
+        let offered = EventKind::Offered {
+            agent: offer.agent,
+            attempt: offer.attempt,
+            rule: offer.rule,
+            explanation: Arc::clone(&self.explanation),
+            owner: owner.filter(|owner| *owner != offer.agent),
+            snapshot,
+        };
+        let effect = self.commit(context, vec![offered]);
+        self.state = State::Offering { effect };
+    }
+
+    pub(crate) fn offered(&mut self, context: &mut Context<'_>) {
+        let Some(offer) = &self.offer else { return };
+        if !offer.has_legs() {
+            return self.next_candidate(context, OfferEnd::Unreachable);
+        }
+        let announce = Effect::Announce {
+            agent: offer.agent,
+            attempt: offer.attempt,
+        };
+        let effect = self.effect(context, announce);
+        self.state = State::Announcing {
+            effect,
+            since: context.now.utc,
+        };
+    }
+
+    pub(crate) fn announced(
+        &mut self,
+        context: &mut Context<'_>,
+        since: Utc,
+        end: Option<&EffectEnd>,
+    ) {
+        let Some(offer) = &self.offer else { return };
+        let lead = match end {
+            Some(EffectEnd::Announced { clients: 0, .. }) => None,
+            Some(EffectEnd::Announced { shown, clients, at }) => Some(Lead {
+                micros: micros(context.now.utc.since(*at)),
+                confirmed: *shown == crate::ShownBy::Client,
+                clients: *clients,
+            }),
+            _ => Some(Lead {
+                micros: micros(context.now.utc.since(since)),
+                confirmed: false,
+                clients: 1,
+            }),
+        };
+        let agent = offer.agent;
+        let legs: Vec<LegNo> = offer.open_legs().collect();
+        self.outputs.extend(legs.into_iter().map(Output::Ring));
+        self.outputs.push_back(Output::Agent {
+            agent,
+            step: AgentStep::Ringing,
+        });
+        self.commit(context, vec![EventKind::Ringing { agent, lead }]);
+        self.state = State::Ringing {
+            until: context.now.mono + self.ring_timeout,
+        };
+    }
+
+    pub(crate) fn leg_ringing(&mut self, leg: LegNo) {
+        let rings = matches!(self.state, State::Ringing { .. })
+            && self
+                .offer
+                .as_ref()
+                .is_some_and(|offer| offer.open_device(leg).is_some());
+        if rings && !self.relayed_ringing {
+            self.relayed_ringing = true;
+            self.outputs.push_back(Output::RelayRinging);
+        }
+    }
+
+    pub(crate) fn leg_answered(
+        &mut self,
+        context: &mut Context<'_>,
+        leg: LegNo,
+        snapshot: DialogSnapshot,
+    ) {
+        let State::Ringing { .. } = self.state else {
+            // A second device answered in the same moment, or the offer is over.
+            return self.outputs.push_back(Output::DropLeg(leg));
+        };
+        let answered = self
+            .offer
+            .as_ref()
+            .and_then(|offer| Some((offer.agent, offer.open_device(leg)?)));
+        let Some((agent, device)) = answered else {
+            return self.outputs.push_back(Output::DropLeg(leg));
+        };
+        let recorded = self
+            .inbound
+            .as_ref()
+            .is_some_and(|inbound| inbound.recorded);
+        let recording = recorded.then(|| self.recording.start(self.id, context.now.utc));
+        self.outputs.push_back(Output::Connect {
+            leg,
+            recording: recording.clone(),
+        });
+        self.drop_device_legs(Some(leg));
+        self.outputs.push_back(Output::Agent {
+            agent,
+            step: AgentStep::Talking,
+        });
+        self.started_at = Some(context.now.utc);
+        let started = EventKind::ConversationStarted {
+            agent,
+            device,
+            recording,
+            snapshot,
+        };
+        let accepted = EventKind::OfferAccepted { agent, device };
+        let effect = self.commit(context, vec![accepted, EventKind::LineAnswered, started]);
+        self.state = State::Answering { effect, leg };
+    }
+
+    pub(crate) fn leg_failed(&mut self, context: &mut Context<'_>, leg: LegNo, end: OfferEnd) {
+        let (State::Offering { .. } | State::Announcing { .. } | State::Ringing { .. }) =
+            self.state
+        else {
+            return;
+        };
+        let Some(offer) = &mut self.offer else { return };
+        if offer.open_device(leg).is_none() {
+            return;
+        }
+        if let Some(end) = offer.end_leg(leg, end) {
+            self.next_candidate(context, end);
+        }
+    }
+
+    /// Ends the running offer and asks for the next agent (R3).
+    pub(crate) fn next_candidate(&mut self, context: &mut Context<'_>, end: OfferEnd) {
+        self.drop_device_legs(None);
+        if let Some(offer) = self.offer.take() {
+            self.free_agent(offer.agent, false);
+            self.effect(context, Effect::Release { agent: offer.agent });
+            self.commit(
+                context,
+                vec![EventKind::OfferEnded {
+                    agent: offer.agent,
+                    end,
+                }],
+            );
+        }
+        self.decide();
+    }
+
+    pub(crate) fn drop_device_legs(&mut self, but: Option<LegNo>) {
+        let legs: Vec<LegNo> = self.offer.iter().flat_map(Offer::open_legs).collect();
+        let dropped = legs.into_iter().filter(|leg| Some(*leg) != but);
+        self.outputs.extend(dropped.map(Output::DropLeg));
+    }
+
+    pub(crate) fn free_agent(&mut self, agent: UserId, wrap_up: bool) {
+        self.outputs.push_back(Output::Agent {
+            agent,
+            step: AgentStep::Released { wrap_up },
+        });
+    }
+}
+
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,186 @@
+//! What goes into a call and what comes out of it.
+
+use std::{sync::Arc, time::Duration};
+
+use model::{CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, Rule, TrunkId, UserId};
+
+use crate::{Cause, EffectEnd, EffectRequest, OfferEnd, Party};
+
+/// A leg of the call: 0 is the caller's, devices count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegNo(pub u16);
+
+impl LegNo {
+    /// The caller's leg.
+    pub const CALLER: Self = Self(0);
+
+    pub(crate) fn party(self) -> Party {
+        if self == Self::CALLER {
+            Party::Client
+        } else {
+            Party::Agent
+        }
+    }
+}
+
+/// An inbound call as it came.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// By which trunk.
+    pub trunk: TrunkId,
+    /// To which line.
+    pub line: LineId,
+    /// The calling number as it came; empty if withheld.
+    pub from: String,
+    /// The called number as it came.
+    pub to: String,
+    /// The line's conversations are recorded.
+    pub recorded: bool,
+}
+
+/// What happens to a call.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// An effect ended with a result.
+    EffectEnded {
+        /// Its number within the call.
+        number: u32,
+        /// The result.
+        end: EffectEnd,
+    },
+    /// Routing's answer to [`Output::Decide`]. The chosen agent is reserved in routing already.
+    Decided {
+        /// Whom to offer the call, why, and how long to ring.
+        choice: Option<(UserId, Rule, Duration)>,
+        /// Everybody considered.
+        explanation: Arc<Explanation>,
+        /// Somebody is assigned or qualified at all.
+        qualified: bool,
+    },
+    /// The answer to [`Output::Prepare`]: one leg for each registered device.
+    Prepared {
+        /// The legs and their devices.
+        legs: Vec<(LegNo, DeviceId)>,
+        /// What recovery needs.
+        snapshot: DialogSnapshot,
+    },
+    /// A device rings.
+    LegRinging(LegNo),
+    /// A device answered; it has its ACK.
+    LegAnswered {
+        /// Which.
+        leg: LegNo,
+        /// What recovery needs from now on.
+        snapshot: DialogSnapshot,
+    },
+    /// A device will not answer.
+    LegFailed(LegNo, OfferEnd),
+    /// The caller gave up before an answer; the 487 is sent.
+    CallerCancelled,
+    /// A party hung up.
+    LegHungUp(LegNo),
+    /// A party cannot be reached any more, or its media cannot be set up.
+    LegLost(LegNo, Cause),
+    /// A party holds the other, or takes it back.
+    Held {
+        /// Who.
+        leg: LegNo,
+        /// On hold, or back.
+        held: bool,
+    },
+    /// A party answered our question whether it is there.
+    ProbeAnswered(LegNo),
+    /// The recording file is closed.
+    RecordingClosed(RecordingSummary),
+    /// The process stops.
+    Shutdown,
+    /// Time has passed.
+    Timer,
+}
+
+/// What the recorder says of a finished file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingSummary {
+    /// File, relative to the recordings folder.
+    pub file: String,
+    /// Length in milliseconds.
+    pub length_ms: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Sum of the marked gaps in milliseconds.
+    pub gaps_ms: u64,
+    /// Why there is no audio or less than there should be.
+    pub error: Option<String>,
+}
+
+/// A change of the agent's state that the call brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStep {
+    /// The devices ring.
+    Ringing,
+    /// In conversation.
+    Talking,
+    /// Free again, with wrap-up time after a conversation.
+    Released {
+        /// There was a conversation.
+        wrap_up: bool,
+    },
+}
+
+/// What a call wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Carry out an effect.
+    Effect(EffectRequest),
+    /// Ask routing; answered by [`Input::Decided`] before anything else.
+    Decide {
+        /// Who was tried.
+        tried: Vec<UserId>,
+        /// Who calls.
+        caller: Arc<CallerIdentity>,
+    },
+    /// Prepare legs to the agent's devices; answered by [`Input::Prepared`] before anything else.
+    Prepare {
+        /// Whose devices.
+        agent: UserId,
+        /// Who calls, for the display of the phone.
+        caller: Arc<CallerIdentity>,
+    },
+    /// The agent's state changes.
+    Agent {
+        /// Whose.
+        agent: UserId,
+        /// How.
+        step: AgentStep,
+    },
+    /// Send the INVITE to a prepared leg.
+    Ring(LegNo),
+    /// Send 180 to the caller.
+    RelayRinging,
+    /// Give up a device's leg, whatever its state.
+    DropLeg(LegNo),
+    /// Join the caller's media with the device's and record into the file, if one is named.
+    Connect {
+        /// The device's leg.
+        leg: LegNo,
+        /// File, relative to the recordings folder.
+        recording: Option<String>,
+    },
+    /// Stop the recording; answered by [`Input::RecordingClosed`] later.
+    StopRecording,
+    /// Send 200 to the caller.
+    AnswerCaller,
+    /// Send a final refusal to the caller.
+    RejectCaller {
+        /// SIP status.
+        status: u16,
+    },
+    /// End the caller's leg: BYE, or nothing if the caller ended it.
+    DropCaller,
+    /// Send the 200 to the BYE that waited for the commit.
+    ConfirmHangUp,
+    /// Ask a party whether it is there.
+    Probe(LegNo),
+    /// Nothing is left of the call.
+    Over,
+}

@@ -1,0 +1,83 @@
+//! Whether the call is recorded, and the wait for the recorder after the end.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+use model::{CallId, Utc};
+
+use crate::RecordingSummary;
+
+/// How long the call waits for the recorder to close the file.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The recording of one call.
+#[derive(Debug)]
+pub(crate) enum Recording {
+    None,
+    Running { file: String },
+    Closing { file: String, until: Duration },
+    Closed,
+}
+
+impl Recording {
+    /// Begins a recording; its file, by day (UTC) and call.
+    pub(crate) fn start(&mut self, call: CallId, at: Utc) -> String {
+        let day = Timestamp::from_microsecond(at.micros())
+            .map(|at| at.to_zoned(TimeZone::UTC).strftime("%Y/%m/%d").to_string())
+            .unwrap_or_else(|_| "undated".to_owned());
+        let file = format!("{day}/{call}.wav");
+        *self = Self::Running { file: file.clone() };
+        file
+    }
+
+    /// The conversation is over; true if the recorder has to be told.
+    pub(crate) fn stop(&mut self, now: Duration) -> bool {
+        match std::mem::replace(self, Self::None) {
+            Self::Running { file } => {
+                *self = Self::Closing {
+                    file,
+                    until: now + PATIENCE,
+                };
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
+        }
+    }
+
+    /// The recorder closed the file; false if nobody waited for that.
+    pub(crate) fn close(&mut self) -> bool {
+        let waited = matches!(self, Self::Running { .. } | Self::Closing { .. });
+        if waited {
+            *self = Self::Closed;
+        }
+        waited
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::None | Self::Closed)
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        match self {
+            Self::Closing { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// The recorder did not answer in time: what is said of the file then.
+    pub(crate) fn give_up(&self, now: Duration) -> Option<RecordingSummary> {
+        match self {
+            Self::Closing { file, until } if *until <= now => Some(RecordingSummary {
+                file: file.clone(),
+                length_ms: 0,
+                bytes: 0,
+                gaps_ms: 0,
+                error: Some("the recorder did not report the end of the file".to_owned()),
+            }),
+            _ => None,
+        }
+    }
+}
