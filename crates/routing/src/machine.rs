@@ -121,13 +121,17 @@ mod tests {
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent-states.md");
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test, not the crate, renews the page"
+    )]
     fn the_page_shows_the_table() {
         let diagram = diagram();
         println!("{diagram}");
         if std::env::var_os("RINGBOOK_WRITE_DOCS").is_some() {
             std::fs::write(PAGE, &diagram).unwrap();
         }
-        let page = std::fs::read_to_string(PAGE).unwrap();
+        let page = std::fs::read_to_string(PAGE).unwrap_or_default();
         assert_eq!(
             page, diagram,
             "run with RINGBOOK_WRITE_DOCS=1 to renew the page"
