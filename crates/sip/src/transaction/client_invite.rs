@@ -1,0 +1,111 @@
+//! RFC 3261 figure 5 with RFC 6026 §7.2: the side that sends an INVITE.
+//!
+//! Two states more than the figure say that the user has withdrawn the INVITE, for CANCEL waits for a provisional answer (§9.1).
+
+use super::machine::{Action::*, Input, Step};
+use super::timers::Timer::{A, B, C, D, M};
+
+/// States of the figure, `Withdrawing` and `Cancelled` added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Calling,
+    /// Withdrawn, no answer yet.
+    Withdrawing,
+    Proceeding,
+    /// CANCEL is sent.
+    Cancelled,
+    Completed,
+    Accepted,
+    Terminated,
+}
+
+pub(super) const START: Step<State> = (State::Calling, &[Send, Start(A), Start(B)]);
+
+/// An INVITE of an earlier life of the process that had got a provisional answer.
+pub(super) const RESUME: Step<State> = (State::Proceeding, &[Start(C)]);
+
+pub(super) fn step(state: State, input: Input) -> Step<State> {
+    match state {
+        State::Calling => calling(input),
+        State::Withdrawing => withdrawing(input),
+        State::Proceeding => proceeding(input),
+        State::Cancelled => cancelled(input),
+        State::Completed => completed(input),
+        State::Accepted => accepted(input),
+        State::Terminated => (State::Terminated, &[]),
+    }
+}
+
+fn calling(input: Input) -> Step<State> {
+    match input {
+        // §17.1.1.2: the INVITE is repeated after T1, 2 T1, 4 T1, … until any answer comes.
+        Input::Fires(A) => (State::Calling, &[Repeat, Lengthen(A)]),
+        Input::Fires(B) => (State::Terminated, &[ReportTimeout]),
+        Input::Provisional => (State::Proceeding, &[Stop(A), Stop(B), Start(C), Report]),
+        Input::Success | Input::SuccessAgain => {
+            (State::Accepted, &[Stop(A), Stop(B), Start(M), Report])
+        }
+        Input::Failure => (
+            State::Completed,
+            &[Stop(A), Stop(B), Start(D), Acknowledge, Report],
+        ),
+        // §9.1: a CANCEL that overtook its INVITE would find nothing to cancel.
+        Input::Cancel => (State::Withdrawing, &[]),
+        _ => (State::Calling, &[]),
+    }
+}
+
+fn withdrawing(input: Input) -> Step<State> {
+    match input {
+        Input::Fires(A) => (State::Withdrawing, &[Repeat, Lengthen(A)]),
+        Input::Fires(B) => (State::Terminated, &[ReportTimeout]),
+        Input::Provisional => (State::Cancelled, &[Stop(A), Start(B), SendCancel, Report]),
+        Input::Success | Input::SuccessAgain => {
+            (State::Accepted, &[Stop(A), Stop(B), Start(M), Report])
+        }
+        Input::Failure => (
+            State::Completed,
+            &[Stop(A), Stop(B), Start(D), Acknowledge, Report],
+        ),
+        _ => (State::Withdrawing, &[]),
+    }
+}
+
+fn proceeding(input: Input) -> Step<State> {
+    match input {
+        Input::Provisional => (State::Proceeding, &[Start(C), Report]),
+        Input::Success | Input::SuccessAgain => (State::Accepted, &[Stop(C), Start(M), Report]),
+        Input::Failure => (State::Completed, &[Stop(C), Start(D), Acknowledge, Report]),
+        Input::Cancel | Input::Fires(C) => (State::Cancelled, &[Stop(C), Start(B), SendCancel]),
+        _ => (State::Proceeding, &[]),
+    }
+}
+
+fn cancelled(input: Input) -> Step<State> {
+    match input {
+        Input::Provisional => (State::Cancelled, &[Report]),
+        Input::Success | Input::SuccessAgain => (State::Accepted, &[Stop(B), Start(M), Report]),
+        Input::Failure => (State::Completed, &[Stop(B), Start(D), Acknowledge, Report]),
+        // §9.1: no final answer within 64 T1 after the CANCEL, so the other side is taken as gone.
+        Input::Fires(B) => (State::Terminated, &[ReportTimeout]),
+        _ => (State::Cancelled, &[]),
+    }
+}
+
+fn completed(input: Input) -> Step<State> {
+    match input {
+        Input::Failure => (State::Completed, &[RepeatAck]),
+        Input::Fires(D) => (State::Terminated, &[]),
+        _ => (State::Completed, &[]),
+    }
+}
+
+fn accepted(input: Input) -> Step<State> {
+    match input {
+        // RFC 6026 §7.2: every 2xx goes up, for each fork is a dialog of its own; copies only want their ACK (§13.2.2.4).
+        Input::Success => (State::Accepted, &[Report]),
+        Input::SuccessAgain => (State::Accepted, &[RepeatAck]),
+        Input::Fires(M) => (State::Terminated, &[]),
+        _ => (State::Accepted, &[]),
+    }
+}
