@@ -4,8 +4,12 @@
 //! Bytes and monotonic times come in, bytes and events go out. There is no clock, socket, thread or file here,
 //! and what runs per packet does not allocate.
 
+pub mod dtmf;
+pub mod g711;
 pub mod offer_answer;
 pub mod plane;
+pub mod ports;
+pub mod rtp;
 pub mod sdp;
 pub mod sdp_error;
 pub mod tone;
