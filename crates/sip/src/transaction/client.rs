@@ -22,7 +22,6 @@ pub(super) struct Client {
     bytes: Vec<u8>,
     /// Whether the user hears of it. A CANCEL is the layer's own.
     reported: bool,
-    interval: Duration,
     running: Running,
     /// The To tags that answered with a final response.
     answers: Vec<Answer>,
@@ -144,8 +143,7 @@ impl Transactions {
             request,
             bytes: Vec::new(),
             reported,
-            interval: Duration::ZERO,
-            running: Running::new(),
+            running: Running::default(),
             answers: Vec::new(),
         };
         self.clients.insert(key, client);
@@ -294,37 +292,18 @@ impl Transactions {
                     self.output
                         .push_back(Output::Event(Event::Timeout { client: key }));
                 }
-                Action::Start(timer) => {
-                    if let Some(interval) = self.table.value(timer, client.path.transport) {
-                        // Only A and E repeat, never both, so one interval is enough.
-                        if matches!(timer, Timer::A | Timer::E) {
-                            client.interval = interval;
-                        }
-                        self.timers.start(
-                            Owner::Client(key),
-                            &mut client.running,
-                            timer,
-                            now.saturating_add(interval),
-                        );
-                    }
-                }
-                Action::Lengthen(timer) | Action::Slow(timer) => {
-                    client.interval = match action {
-                        Action::Slow(_) => self.table.slowest(),
-                        _ => self.table.next(timer, client.interval),
-                    };
-                    self.timers.start(
-                        Owner::Client(key),
+                Action::Report | Action::ReportTimeout | Action::ReportNoAck => {}
+                action => {
+                    let owner = Owner::Client(key);
+                    self.timers.act(
+                        &self.table,
+                        now,
+                        owner,
+                        client.path.transport,
                         &mut client.running,
-                        timer,
-                        now.saturating_add(client.interval),
+                        action,
                     );
                 }
-                Action::Stop(timer) => {
-                    self.timers
-                        .stop(Owner::Client(key), &mut client.running, timer)
-                }
-                Action::Report | Action::ReportTimeout | Action::ReportNoAck => {}
             }
         }
         if cancels {
@@ -412,7 +391,7 @@ impl Client {
 
 /// RFC 3261 §17.1.1.3: the ACK of a failure has the INVITE's Via, URI and route, and the To of the response.
 fn acknowledge(invite: &Request, response: &Response) -> Request {
-    let mut ack = same_way(invite, Method::Ack);
+    let mut ack = same_way(invite, &Method::Ack);
     if let Some(to) = response.headers.first(&Name::To) {
         ack.headers.set(Name::To, to);
     }
@@ -421,10 +400,10 @@ fn acknowledge(invite: &Request, response: &Response) -> Request {
 
 /// RFC 3261 §9.1: the CANCEL has the INVITE's Via, URI, route, From, To, Call-ID and sequence number.
 pub(crate) fn cancel(invite: &Request) -> Request {
-    same_way(invite, Method::Cancel)
+    same_way(invite, &Method::Cancel)
 }
 
-fn same_way(invite: &Request, method: Method) -> Request {
+fn same_way(invite: &Request, method: &Method) -> Request {
     let mut request = Request::new(method.clone(), invite.uri.clone());
     if let Some(via) = invite.headers.first(&Name::Via) {
         request.headers.push(Name::Via, via);

@@ -22,7 +22,6 @@ pub(super) struct Server {
     local_tag: Option<String>,
     /// By what the ACK of our 2xx finds it.
     ack: Option<AckIdentity>,
-    interval: Duration,
     running: Running,
 }
 
@@ -151,7 +150,7 @@ impl Transactions {
         };
         match by_branch.or_else(by_tags) {
             Some(key) => {
-                self.step_server(now, key, Input::Ack, Given::Request(Box::new(ack), path))
+                self.step_server(now, key, Input::Ack, Given::Request(Box::new(ack), path));
             }
             None => self.counters.stray_acks += 1,
         }
@@ -228,8 +227,7 @@ impl Transactions {
             bytes: Vec::new(),
             local_tag: request.to().and_then(|to| to.tag().map(str::to_owned)),
             ack: None,
-            interval: Duration::ZERO,
-            running: Running::new(),
+            running: Running::default(),
         };
         self.servers.insert(key, server);
         key
@@ -313,35 +311,17 @@ impl Transactions {
                 Action::ReportNoAck => self
                     .output
                     .push_back(Output::Event(Event::NoAck { server: key })),
-                Action::Start(timer) => {
-                    if let Some(interval) = self.table.value(timer, server.reply_path.transport) {
-                        // Only G and Answer repeat, never both, so one interval is enough.
-                        if matches!(timer, Timer::G | Timer::Answer) {
-                            server.interval = interval;
-                        }
-                        self.timers.start(
-                            Owner::Server(key),
-                            &mut server.running,
-                            timer,
-                            now.saturating_add(interval),
-                        );
-                    }
-                }
-                Action::Lengthen(timer) => {
-                    server.interval = self.table.next(timer, server.interval);
-                    self.timers.start(
-                        Owner::Server(key),
+                action => {
+                    let owner = Owner::Server(key);
+                    self.timers.act(
+                        &self.table,
+                        now,
+                        owner,
+                        server.reply_path.transport,
                         &mut server.running,
-                        timer,
-                        now.saturating_add(server.interval),
+                        action,
                     );
                 }
-                Action::Stop(timer) => {
-                    self.timers
-                        .stop(Owner::Server(key), &mut server.running, timer)
-                }
-                // The machines of this side name no other.
-                _ => {}
             }
         }
     }

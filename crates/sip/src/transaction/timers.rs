@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::machine::Action;
 use super::{ClientKey, ServerKey, Transport};
 
 /// The timers of RFC 3261 table 4 and RFC 6026, and the one that RFC 3261 §13.3.1.4 gives no letter.
@@ -38,6 +39,13 @@ pub enum Timer {
     M,
     /// Repeats a 2xx to INVITE until its ACK is there (§13.3.1.4).
     Answer,
+}
+
+impl Timer {
+    /// Whether it sends something again and starts anew.
+    fn repeats(self) -> bool {
+        matches!(self, Self::A | Self::E | Self::G | Self::Answer)
+    }
 }
 
 /// The values behind the timers. Everything derives from these five.
@@ -108,8 +116,13 @@ pub(super) enum Owner {
     Server(ServerKey),
 }
 
-/// The running timers of one transaction with their deadlines.
-pub(super) type Running = SmallVec<[(Timer, Duration); 2]>;
+/// The running timers of one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    deadlines: SmallVec<[(Timer, Duration); 2]>,
+    /// Of the repeating timer. A transaction has one at a time.
+    interval: Duration,
+}
 
 /// All running timers by deadline. An entry is here exactly while its transaction lists it.
 #[derive(Debug, Default)]
@@ -118,27 +131,46 @@ pub(super) struct TimerQueue {
 }
 
 impl TimerQueue {
-    pub(super) fn start(
+    /// Carries out an action that is about a timer.
+    pub(super) fn act(
         &mut self,
+        table: &TimerTable,
+        now: Duration,
         owner: Owner,
+        transport: Transport,
         running: &mut Running,
-        timer: Timer,
-        deadline: Duration,
+        action: Action,
     ) {
+        let (timer, wait) = match action {
+            Action::Start(timer) => (timer, table.value(timer, transport)),
+            Action::Lengthen(timer) => (timer, Some(table.next(timer, running.interval))),
+            Action::Slow(timer) => (timer, Some(table.slowest())),
+            Action::Stop(timer) => (timer, None),
+            _ => return,
+        };
         self.stop(owner, running, timer);
-        running.push((timer, deadline));
+        let Some(wait) = wait else { return };
+        if timer.repeats() {
+            running.interval = wait;
+        }
+        let deadline = now.saturating_add(wait);
+        running.deadlines.push((timer, deadline));
         self.due.insert((deadline, owner, timer));
     }
 
     pub(super) fn stop(&mut self, owner: Owner, running: &mut Running, timer: Timer) {
-        if let Some(at) = running.iter().position(|(other, _)| *other == timer) {
-            let (_, deadline) = running.swap_remove(at);
+        if let Some(at) = running
+            .deadlines
+            .iter()
+            .position(|(other, _)| *other == timer)
+        {
+            let (_, deadline) = running.deadlines.swap_remove(at);
             self.due.remove(&(deadline, owner, timer));
         }
     }
 
     pub(super) fn stop_all(&mut self, owner: Owner, running: &mut Running) {
-        for (timer, deadline) in running.drain(..) {
+        for (timer, deadline) in running.deadlines.drain(..) {
             self.due.remove(&(deadline, owner, timer));
         }
     }
