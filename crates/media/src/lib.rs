@@ -12,7 +12,9 @@ pub mod ports;
 pub mod rtp;
 pub mod sdp;
 pub mod sdp_error;
+pub mod timeline;
 pub mod tone;
+pub mod wav;
 
 pub use offer_answer::{LocalSession, Negotiated, Terms};
 pub use plane::{
