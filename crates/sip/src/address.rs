@@ -1,0 +1,172 @@
+//! An address with a display name: From, To, Contact, Route, P-Asserted-Identity (RFC 3261 §20.10).
+
+use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use crate::params;
+use crate::uri::{Uri, UriError, UriRef};
+
+/// A URI with an optional display name and the parameters of the header field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NameAddr {
+    /// The display name without quotes and escapes; `None` when it is empty.
+    pub display: Option<String>,
+    /// The URI.
+    pub uri: Uri,
+    /// Parameters behind the URI, values as written, quotes included.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+impl NameAddr {
+    /// An address without display name and parameters.
+    pub fn new(uri: Uri) -> Self {
+        Self {
+            display: None,
+            uri,
+            params: Vec::new(),
+        }
+    }
+
+    /// Reads a header value. The URI is what stands in the first angle brackets outside quotes; display names that
+    /// should have been quoted are taken as they are.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        let parts = Parts::parse(text)?;
+        let display = params::unquote(parts.display);
+        Ok(Self {
+            display: Some(display).filter(|display| !display.is_empty()),
+            uri: parts.uri.to_owned(),
+            params: params::owned(parts.params),
+        })
+    }
+
+    /// The dialog tag.
+    pub fn tag(&self) -> Option<&str> {
+        self.param("tag").flatten().filter(|tag| !tag.is_empty())
+    }
+
+    /// A parameter behind the URI, the outer quotes removed: `Some(None)` when it stands without a value.
+    pub fn param(&self, name: &str) -> Option<Option<&str>> {
+        let strip = |value: &'_ str| -> Option<(usize, usize)> {
+            (value.len() >= 2 && value.starts_with('"') && value.ends_with('"'))
+                .then(|| (1, value.len() - 1))
+        };
+        params::lookup(&self.params, name).map(|value| {
+            value.map(|value| match strip(value) {
+                Some((start, end)) => &value[start..end],
+                None => value,
+            })
+        })
+    }
+
+    /// Adds or replaces a parameter; a value that is no token is quoted.
+    pub fn set_param(&mut self, name: &str, value: Option<&str>) {
+        let name: String = name
+            .chars()
+            .filter(|&c| c.is_ascii() && crate::method::is_token_byte(c as u8))
+            .collect();
+        let plain =
+            |byte: u8| crate::method::is_token_byte(byte) || matches!(byte, b'[' | b']' | b':');
+        let value = value.map(|value| {
+            if !value.is_empty() && value.bytes().all(plain) {
+                return value.to_owned();
+            }
+            let mut quoted = String::with_capacity(value.len() + 2);
+            // Writing to a String cannot fail.
+            let _ = params::write_quoted(&mut quoted, value);
+            quoted
+        });
+        params::assign(&mut self.params, &name, value);
+    }
+
+    /// Removes a parameter.
+    pub fn remove_param(&mut self, name: &str) {
+        self.params
+            .retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+    }
+
+    /// The same address with this dialog tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: &str) -> Self {
+        self.set_param("tag", Some(tag));
+        self
+    }
+}
+
+impl fmt::Display for NameAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            params::write_quoted(f, display)?;
+            f.write_char(' ')?;
+        }
+        write!(f, "<{}>", self.uri)?;
+        params::write_params(f, &self.params)
+    }
+}
+
+impl FromStr for NameAddr {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        Self::parse(text)
+    }
+}
+
+impl From<Uri> for NameAddr {
+    fn from(uri: Uri) -> Self {
+        Self::new(uri)
+    }
+}
+
+/// A checked address that still borrows its text.
+pub(crate) struct Parts<'a> {
+    display: &'a str,
+    uri: UriRef<'a>,
+    params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, UriError> {
+        let text = text.trim();
+        let (display, uri, params) = match open_bracket(text)? {
+            Some(open) => {
+                let (display, rest) = (text[..open].trim(), &text[open + 1..]);
+                let close = rest
+                    .find(['<', '>'])
+                    .filter(|&at| rest.as_bytes()[at] == b'>')
+                    .ok_or(UriError::Unbalanced)?;
+                (display, rest[..close].trim(), rest[close + 1..].trim())
+            }
+            None => {
+                // RFC 3261 §20.10: without brackets, parameters belong to the field and not to the URI,
+                // and the URI cannot hold a question mark.
+                let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+                if uri.contains('?') {
+                    return Err(UriError::Unbalanced);
+                }
+                ("", uri.trim(), params)
+            }
+        };
+        if !params::params_valid(params) {
+            return Err(UriError::Params);
+        }
+        Ok(Self {
+            display,
+            uri: UriRef::parse(uri)?,
+            params,
+        })
+    }
+}
+
+/// Where the bracket opens that begins the URI: the first one outside quotes.
+fn open_bracket(text: &str) -> Result<Option<usize>, UriError> {
+    if let Some(open) = params::find_outside_quotes(text, |byte| byte == b'<') {
+        return Ok(Some(open));
+    }
+    // A single quote mark in an unquoted name (`O"Brien <sip:…>`) hides the bracket. It is taken only when no
+    // second bracket makes it doubtful which one is meant.
+    match (text.find('<'), text.rfind('<')) {
+        (Some(first), Some(last)) if first == last && !text.starts_with('"') => Ok(Some(first)),
+        (Some(_), _) => Err(UriError::Unbalanced),
+        _ => Ok(None),
+    }
+}

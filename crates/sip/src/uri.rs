@@ -1,0 +1,492 @@
+//! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966).
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::params;
+
+/// Why a text is not a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UriError {
+    /// No scheme, or one with bytes that a scheme cannot have.
+    #[error("no valid scheme")]
+    Scheme,
+    /// White space, a control character, a quote or an angle bracket.
+    #[error("a character that a URI cannot hold")]
+    Character,
+    /// An `@` without a user before it, or a tel URI without a number.
+    #[error("empty user part")]
+    User,
+    /// Empty, or neither a name nor an address; an IPv6 address needs brackets.
+    #[error("invalid host")]
+    Host,
+    /// Not a number of 16 bits.
+    #[error("invalid port")]
+    Port,
+    /// A parameter without a name, or more than 64 of them.
+    #[error("invalid parameters")]
+    Params,
+    /// The brackets or quotes around an address do not match.
+    #[error("unbalanced brackets or quotes")]
+    Unbalanced,
+}
+
+/// The scheme of a URI.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// `sip`
+    Sip,
+    /// `sips`
+    Sips,
+    /// `tel`: the number stands in `user`, the host is empty.
+    Tel,
+    /// Any other scheme in lower case; all that follows stands in `user` as it was written.
+    Other(Box<str>),
+}
+
+impl Scheme {
+    /// The scheme without the colon.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sip => "sip",
+            Self::Sips => "sips",
+            Self::Tel => "tel",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// A host name or an address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A name in lower case; empty in URIs that have no host.
+    Domain(String),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address, written in brackets.
+    V6(Ipv6Addr),
+}
+
+impl Host {
+    /// Reads a name, an IPv4 address or an IPv6 address in brackets.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match HostRef::parse(text)? {
+            HostRef::Domain(name) => Self::Domain(name.to_ascii_lowercase()),
+            HostRef::V4(address) => Self::V4(address),
+            HostRef::V6(address) => Self::V6(address),
+        })
+    }
+
+    /// The address when the host is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Domain(_) => None,
+            Self::V4(address) => Some((*address).into()),
+            Self::V6(address) => Some((*address).into()),
+        }
+    }
+
+    /// The host as text, an IPv6 address in brackets.
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Domain(name) => Cow::Borrowed(name),
+            address => Cow::Owned(address.to_string()),
+        }
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6(address),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(name) => f.write_str(name),
+            Self::V4(address) => address.fmt(f),
+            Self::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+/// A host that still borrows its name.
+#[derive(Clone, Copy)]
+pub(crate) enum HostRef<'a> {
+    Domain(&'a str),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl<'a> HostRef<'a> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        if let Some(inner) = text.strip_prefix('[') {
+            return inner.strip_suffix(']')?.parse().ok().map(Self::V6);
+        }
+        // Underscores are no part of RFC 3261's hostname, but stand in the names of many real hosts.
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if text.is_empty()
+            || !text.bytes().all(valid)
+            || text.starts_with(['.', '-'])
+            || text.contains("..")
+        {
+            return None;
+        }
+        if text.as_bytes()[0].is_ascii_digit() {
+            if let Ok(address) = text.parse() {
+                return Some(Self::V4(address));
+            }
+        }
+        Some(Self::Domain(text))
+    }
+}
+
+/// A URI. Parts stand as written, escapes included; `user()` resolves them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Uri {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The user part as written; of a tel URI the number.
+    pub user: Option<String>,
+    /// The deprecated password part as written.
+    pub password: Option<String>,
+    /// The host; empty where the scheme has none.
+    pub host: Host,
+    /// The port when one is written.
+    pub port: Option<u16>,
+    /// Parameters in order, as written.
+    pub params: Vec<(String, Option<String>)>,
+    /// What stands after the question mark, without it.
+    pub headers: String,
+}
+
+impl Uri {
+    /// Reads a URI without angle brackets around it.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        Ok(UriRef::parse(text)?.to_owned())
+    }
+
+    /// A `sip:` URI. The user is escaped where it must be; characters that no host may have are dropped.
+    pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Self {
+        let host = Host::parse(host)
+            .or_else(|| host.parse().ok().map(Host::V6))
+            .unwrap_or_else(|| {
+                Host::Domain(
+                    host.chars()
+                        .filter(|&c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+                        .collect(),
+                )
+            });
+        Self {
+            scheme: Scheme::Sip,
+            user: user
+                .filter(|user| !user.is_empty())
+                .map(|user| escape(user, b"-_.!~*'()&=+$,;?/")),
+            password: None,
+            host,
+            port,
+            params: Vec::new(),
+            headers: String::new(),
+        }
+    }
+
+    /// Adds or replaces a parameter; name and value are escaped where they must be.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: Option<&str>) -> Self {
+        let allowed = b"-_.!~*'()[]/:&+$";
+        params::assign(
+            &mut self.params,
+            &escape(name, allowed),
+            value.map(|value| escape(value, allowed)),
+        );
+        self
+    }
+
+    /// Removes a parameter.
+    #[must_use]
+    pub fn without_param(mut self, name: &str) -> Self {
+        self.params.retain(|(key, _)| !same_name(key, name));
+        self
+    }
+
+    /// The user with escapes resolved. It may hold any character, line ends and NUL included.
+    pub fn user(&self) -> Option<Cow<'_, str>> {
+        self.user.as_deref().map(unescape)
+    }
+
+    /// The host as text, an IPv6 address in brackets.
+    pub fn host_str(&self) -> Cow<'_, str> {
+        self.host.as_text()
+    }
+
+    /// A parameter: `Some(None)` when it stands without a value.
+    pub fn param(&self, name: &str) -> Option<Option<&str>> {
+        self.params
+            .iter()
+            .find(|(key, _)| same_name(key, name))
+            .map(|(_, value)| value.as_deref())
+    }
+
+    /// Whether the parameter is there, with or without a value.
+    pub fn has_param(&self, name: &str) -> bool {
+        self.param(name).is_some()
+    }
+
+    /// Whether `;lr` marks a loose router (RFC 3261 §19.1.1).
+    pub fn is_loose_router(&self) -> bool {
+        self.has_param("lr")
+    }
+
+    /// Whether both name the same resource by the rules of RFC 3261 §19.1.4. Header parts are compared as text.
+    pub fn matches(&self, other: &Self) -> bool {
+        let same_user = |left: &Option<String>, right: &Option<String>| match (left, right) {
+            (Some(left), Some(right)) => left == right || unescape(left) == unescape(right),
+            (None, None) => true,
+            _ => false,
+        };
+        // Parameters that both have must agree; these count also when only one side has them.
+        let counts_alone = ["user", "ttl", "method", "maddr", "transport"];
+        let covers = |left: &Self, right: &Self| {
+            left.params
+                .iter()
+                .all(|(key, value)| match right.param(&unescape(key)) {
+                    Some(theirs) => match (value.as_deref(), theirs) {
+                        (Some(ours), Some(theirs)) => {
+                            unescape(ours).eq_ignore_ascii_case(&unescape(theirs))
+                        }
+                        (None, None) => true,
+                        _ => false,
+                    },
+                    None => !counts_alone.iter().any(|name| same_name(key, name)),
+                })
+        };
+        self.scheme == other.scheme
+            && same_user(&self.user, &other.user)
+            && same_user(&self.password, &other.password)
+            && self.host == other.host
+            && self.port == other.port
+            && self.headers == other.headers
+            && covers(self, other)
+            && covers(other, self)
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme.as_str())?;
+        f.write_char(':')?;
+        if let Some(user) = &self.user {
+            f.write_str(user)?;
+            if let Some(password) = &self.password {
+                write!(f, ":{password}")?;
+            }
+            if matches!(self.scheme, Scheme::Sip | Scheme::Sips) {
+                f.write_char('@')?;
+            }
+        }
+        self.host.fmt(f)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        params::write_params(f, &self.params)?;
+        if !self.headers.is_empty() {
+            write!(f, "?{}", self.headers)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Uri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        Self::parse(text)
+    }
+}
+
+/// A checked URI that still borrows its text.
+pub(crate) struct UriRef<'a> {
+    scheme: &'a str,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: HostRef<'a>,
+    port: Option<u16>,
+    params: &'a str,
+    headers: &'a str,
+}
+
+impl<'a> UriRef<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, UriError> {
+        if text
+            .bytes()
+            .any(|byte| byte <= b' ' || matches!(byte, 0x7f | b'<' | b'>' | b'"'))
+        {
+            return Err(UriError::Character);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(valid) {
+            return Err(UriError::Scheme);
+        }
+        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+            return Self::parse_sip(scheme, rest);
+        }
+        let (user, params) = match rest.find(';') {
+            Some(at) if scheme.eq_ignore_ascii_case("tel") => rest.split_at(at),
+            _ => (rest, ""),
+        };
+        if user.is_empty() {
+            return Err(UriError::User);
+        }
+        if !params::params_valid(params) {
+            return Err(UriError::Params);
+        }
+        let host = HostRef::Domain("");
+        Ok(Self {
+            scheme,
+            user: Some(user),
+            password: None,
+            host,
+            port: None,
+            params,
+            headers: "",
+        })
+    }
+
+    fn parse_sip(scheme: &'a str, rest: &'a str) -> Result<Self, UriError> {
+        // A user may hold `;` and `?` (RFC 3261 §25.1), so the first `@` is looked for before either;
+        // a second `@` ends up in the host, which refuses it.
+        let (user_info, rest) = match rest.split_once('@') {
+            Some((user_info, rest)) => (Some(user_info), rest),
+            None => (None, rest),
+        };
+        let (user, password) = match user_info.map(|info| info.split_once(':').ok_or(info)) {
+            Some(Ok((user, password))) => (Some(user), Some(password)),
+            Some(Err(user)) => (Some(user), None),
+            None => (None, None),
+        };
+        if user == Some("") {
+            return Err(UriError::User);
+        }
+        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
+        let (host_port, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (host, port) = host_and_port(host_port)?;
+        if !params::params_valid(params) {
+            return Err(UriError::Params);
+        }
+        Ok(Self {
+            scheme,
+            user,
+            password,
+            host,
+            port,
+            params,
+            headers,
+        })
+    }
+
+    pub(crate) fn to_owned(&self) -> Uri {
+        let scheme = match self.scheme {
+            text if text.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            text if text.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            text if text.eq_ignore_ascii_case("tel") => Scheme::Tel,
+            text => Scheme::Other(text.to_ascii_lowercase().into()),
+        };
+        Uri {
+            scheme,
+            user: self.user.map(str::to_owned),
+            password: self.password.map(str::to_owned),
+            host: match self.host {
+                HostRef::Domain(name) => Host::Domain(name.to_ascii_lowercase()),
+                HostRef::V4(address) => Host::V4(address),
+                HostRef::V6(address) => Host::V6(address),
+            },
+            port: self.port,
+            params: params::owned(self.params),
+            headers: self.headers.to_owned(),
+        }
+    }
+}
+
+/// Splits `host[:port]`, white space around the colon allowed as in a Via (RFC 3261 §25.1).
+pub(crate) fn host_and_port(text: &str) -> Result<(HostRef<'_>, Option<u16>), UriError> {
+    let host_end = match text.find(']') {
+        Some(at) => at + 1,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at(host_end);
+    let host = HostRef::parse(host.trim()).ok_or(UriError::Host)?;
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return Ok((host, None));
+    }
+    let digits = rest.strip_prefix(':').ok_or(UriError::Host)?.trim();
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(UriError::Port);
+    }
+    Ok((host, Some(digits.parse().map_err(|_| UriError::Port)?)))
+}
+
+/// Whether a parameter name, escapes resolved, is the wanted one (RFC 3261 §19.1.4).
+fn same_name(written: &str, wanted: &str) -> bool {
+    written.eq_ignore_ascii_case(wanted)
+        || (written.contains('%') && unescape(written).eq_ignore_ascii_case(wanted))
+}
+
+/// Resolves `%41`; what is no escape stays. Bytes that are not UTF-8 are read as Latin-1.
+pub fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| {
+            after
+                .get(at)
+                .and_then(|&byte| char::from(byte).to_digit(16))
+        };
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
+        error
+            .as_bytes()
+            .iter()
+            .map(|&byte| char::from(byte))
+            .collect()
+    }))
+}
+
+/// Escapes everything but letters, digits and the bytes given.
+fn escape(text: &str, allowed: &[u8]) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            escaped.extend(
+                [byte >> 4, byte & 15]
+                    .map(|nibble| char::from(b"0123456789ABCDEF"[usize::from(nibble)])),
+            );
+        }
+    }
+    escaped
+}
