@@ -78,11 +78,18 @@ impl Call {
         call
     }
 
-    /// A call that the journal shows as open after a crash: it only has to end.
+    /// A call that the journal shows as unfinished after a crash: it only has to end, and to wait
+    /// for [`Input::RecordingClosed`] with what the repaired file holds.
     pub fn recovered(open: &OpenCall, context: &mut Context<'_>) -> Self {
         let mut call = Self::new(open.call, None, open.arrived_at);
         call.arrival_journalled = true;
-        call.relayed_ringing = true;
+        if let Some(file) = &open.recording {
+            call.recording = Recording::interrupted(file.clone(), context.now.mono);
+        }
+        if open.ended {
+            call.state = State::Ended;
+            return call;
+        }
         let talk_ms = open.started_at.map_or(0, |_| open.recorded_ms.unwrap_or(0));
         let ended = EventKind::Ended {
             cause: Cause::Crash,
@@ -102,6 +109,11 @@ impl Call {
             reject: None,
         };
         call
+    }
+
+    /// The end of the call is on its way to the journal.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.state, State::Ending { .. })
     }
 
     fn new(id: CallId, inbound: Option<Inbound>, arrived_at: Utc) -> Self {

@@ -30,6 +30,14 @@ impl Recording {
         file
     }
 
+    /// A recording that a crash interrupted: its file is being repaired.
+    pub(crate) fn interrupted(file: String, now: Duration) -> Self {
+        Self::Closing {
+            file,
+            until: now + PATIENCE,
+        }
+    }
+
     /// The conversation is over; true if the recorder has to be told.
     pub(crate) fn stop(&mut self, now: Duration) -> bool {
         match std::mem::replace(self, Self::None) {

@@ -165,7 +165,8 @@ pub struct Binding {
 #[serde(transparent)]
 pub struct DialogSnapshot(pub String);
 
-/// A call that the journal shows as not ended, as found at start.
+/// A call that the journal shows as unfinished, as found at start: not ended, or ended with a recording
+/// that was never reported complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCall {
     /// The call.
@@ -174,6 +175,8 @@ pub struct OpenCall {
     pub arrived_at: Utc,
     /// When the conversation started, if it did.
     pub started_at: Option<Utc>,
+    /// The call has ended; only its recording is unfinished.
+    pub ended: bool,
     /// The agent who was offered the call last.
     pub agent: Option<UserId>,
     /// Recording file, relative to the recordings folder, if a recording was begun.

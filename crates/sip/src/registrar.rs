@@ -210,6 +210,11 @@ impl Registrar {
         entries.into_iter().map(|entry| entry.binding).collect()
     }
 
+    /// The devices that have a binding.
+    pub fn devices(&self) -> impl Iterator<Item = i64> + '_ {
+        self.devices.keys().copied()
+    }
+
     /// How many bindings there are.
     pub fn len(&self) -> usize {
         self.by_expiry.len()

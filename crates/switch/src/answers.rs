@@ -1,0 +1,122 @@
+//! Answers to requests of ours: to INVITEs of devices, to BYE and to questions on hold.
+
+use call::OfferEnd;
+use media::LegKey;
+use model::Now;
+use sip::{Response, dialog::Dialog, transaction::ClientKey};
+
+use crate::{
+    device_leg::{has_media, offer_end},
+    leg::{Phase, Purpose},
+    mutant::mutant,
+    switch::Switch,
+};
+
+impl Switch {
+    pub(crate) fn answered(&mut self, now: Now, client: ClientKey, response: &Response) {
+        let Some((key, purpose)) = self.legs.by_client(client) else {
+            return;
+        };
+        match purpose {
+            Purpose::Invite if !response.is_final() => self.device_progress(now, key, response),
+            Purpose::Invite if response.is_success() => {
+                self.device_answered(now, key, client, response);
+            }
+            Purpose::Invite => self.device_refused(now, key, offer_end(response.status)),
+            Purpose::Bye if response.is_final() => self.forget_leg(key),
+            Purpose::Probe if response.is_final() => {
+                self.legs.forget_client(client);
+                // RFC 3261 §12.2.1.2: 481 and 408 say that the dialog is gone.
+                if !matches!(response.status, 408 | 481) {
+                    self.party_is_there(now, key);
+                }
+            }
+            Purpose::Bye | Purpose::Probe => {}
+        }
+    }
+
+    /// No final answer came.
+    pub(crate) fn unanswered(&mut self, now: Now, client: ClientKey) {
+        match self.legs.by_client(client) {
+            Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
+            Some((key, Purpose::Bye)) => self.forget_leg(key),
+            Some((_, Purpose::Probe)) => self.legs.forget_client(client),
+            None => {}
+        }
+    }
+
+    fn party_is_there(&mut self, now: Now, key: LegKey) {
+        if let Some((call, no)) = self.legs.find(key).map(|leg| (leg.call, leg.no)) {
+            self.tell_call(now, call, call::Input::ProbeAnswered(no));
+        }
+    }
+
+    fn device_progress(&mut self, now: Now, key: LegKey, response: &Response) {
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        // 180 is relayed, never invented: a device's early media (183) is discarded.
+        if let (Phase::Calling(_), 180) = (leg.phase, response.status) {
+            let (call, no) = (leg.call, leg.no);
+            self.tell_call(now, call, call::Input::LegRinging(no));
+        }
+    }
+
+    /// 200 of a device: ACK at once, whatever becomes of the leg (RFC 3261 §13.2.2.4).
+    fn device_answered(&mut self, now: Now, key: LegKey, client: ClientKey, response: &Response) {
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        let contact = self.our_contact(leg.path);
+        let Ok(dialog) = Dialog::uac(&leg.invite, response, leg.path, contact) else {
+            return;
+        };
+        let number = leg.invite.cseq().map_or(1, |cseq| cseq.number);
+        let ack = dialog.create_ack(number);
+        self.transactions
+            .ack(now.mono, client, dialog.target_path(), ack);
+        let (call, no, phase) = (leg.call, leg.no, leg.phase);
+        if leg.dialog.is_some() {
+            return self.end_fork(now, dialog);
+        }
+        self.legs.set_dialog(key, dialog);
+        self.legs.set_phase(key, Phase::Confirmed);
+        if let Phase::Cancelling(_) = phase {
+            // The 200 crossed our CANCEL.
+            if !mutant!("crossing_answer") {
+                self.drop_leg(now, key);
+            }
+            return;
+        }
+        let accepted = self
+            .legs
+            .find_mut(key)
+            .map(|leg| has_media(leg) && leg.media.accept(&response.body).is_ok());
+        if accepted != Some(true) {
+            self.drop_leg(now, key);
+            return self.tell_call(now, call, call::Input::LegFailed(no, OfferEnd::MediaFailed));
+        }
+        self.settle_source(key);
+        self.set_remote(key);
+        let snapshot = self.snapshot(call);
+        self.tell_call(now, call, call::Input::LegAnswered { leg: no, snapshot });
+    }
+
+    /// A fork behind the device answered too: it has its ACK, and gets BYE.
+    fn end_fork(&mut self, now: Now, mut dialog: Dialog) {
+        let bye = dialog.create_request(sip::Method::Bye);
+        self.transactions
+            .request(now.mono, dialog.target_path(), bye);
+    }
+
+    fn device_refused(&mut self, now: Now, key: LegKey, end: OfferEnd) {
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        let (call, no, phase) = (leg.call, leg.no, leg.phase);
+        self.forget_leg(key);
+        if let Phase::Calling(_) = phase {
+            self.tell_call(now, call, call::Input::LegFailed(no, end));
+        }
+    }
+}

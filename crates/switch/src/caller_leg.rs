@@ -1,0 +1,210 @@
+//! The caller's leg: ringing, answer, refusal, withdrawal and end.
+
+use call::{Cause, LegNo};
+use media::LegKey;
+use model::{CallId, Now};
+use sip::{
+    Method, Name, Uri,
+    transaction::{Path, ServerKey},
+};
+
+use crate::{
+    leg::{Phase, Purpose},
+    media_paths::SDP,
+    mutant::mutant,
+    refusal::ALLOW,
+    switch::{Switch, our_ip},
+};
+
+impl Switch {
+    /// Where requests in our dialogs reach us.
+    pub(crate) fn our_contact(&self, path: Path) -> Uri {
+        Uri::sip(
+            Some("ringbook"),
+            &our_ip(path).to_string(),
+            Some(path.local.port()),
+        )
+    }
+
+    fn caller(&self, call: CallId) -> Option<LegKey> {
+        self.legs.key_of(call, LegNo::CALLER)
+    }
+
+    /// 180, once a device rings.
+    pub(crate) fn relay_ringing(&mut self, now: Now, call: CallId) {
+        let Some(leg) = self.caller(call).and_then(|key| self.legs.find(key)) else {
+            return;
+        };
+        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let response = dialog.response(&leg.invite, 180);
+            self.respond(now.mono, server, response);
+        }
+    }
+
+    /// 200 with our answer; the layer below repeats it until the ACK.
+    pub(crate) fn answer_caller(&mut self, now: Now, call: CallId) {
+        let Some(leg) = self.caller(call).and_then(|key| self.legs.find_mut(key)) else {
+            return;
+        };
+        let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &mut leg.dialog) else {
+            return;
+        };
+        let mut response = dialog.response(&leg.invite, 200);
+        response.headers.push(Name::Allow, ALLOW);
+        response.headers.push(Name::ContentType, SDP);
+        response.body.clone_from(&leg.media.answer);
+        dialog.confirm(&response);
+        leg.phase = Phase::AwaitingAck {
+            server,
+            leaving: false,
+        };
+        self.respond(now.mono, server, response);
+    }
+
+    /// A final refusal; the leg is gone then.
+    pub(crate) fn reject_caller(&mut self, now: Now, call: CallId, status: u16) {
+        let Some(key) = self.caller(call) else { return };
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let mut response = dialog.response(&leg.invite, status);
+            if status == 503 {
+                let secs = self.settings.limits.retry_after_secs.to_string();
+                response.headers.push(Name::RetryAfter, &secs);
+            }
+            self.respond(now.mono, server, response);
+        }
+        self.forget_leg(key);
+    }
+
+    /// Ends the leg of a caller who was answered. Media stops at once; BYE waits for the ACK.
+    pub(crate) fn drop_caller(&mut self, now: Now, call: CallId) {
+        if let Some(key) = self.caller(call) {
+            self.drop_leg(now, key);
+        }
+    }
+
+    /// CANCEL: 487 at once, whatever the journal does (RFC 3261 §9.2).
+    pub(crate) fn caller_cancelled(&mut self, now: Now, server: ServerKey) {
+        let Some(key) = self.legs.by_server(server) else {
+            return;
+        };
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        let call = leg.call;
+        if mutant!("cancel_lost")
+            && leg.media.state == crate::leg::MediaState::Open
+            && call.0 % 2 == 0
+        {
+            return;
+        }
+        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let response = dialog.response(&leg.invite, 487);
+            self.respond(now.mono, server, response);
+            self.forget_leg(key);
+            self.tell_call(now, call, call::Input::CallerCancelled);
+        }
+    }
+
+    /// The ACK of our 200.
+    pub(crate) fn caller_acked(&mut self, now: Now, server: ServerKey) {
+        let Some(key) = self.legs.by_server(server) else {
+            return;
+        };
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        if let Phase::AwaitingAck { leaving, .. } = leg.phase {
+            self.legs.set_phase(key, Phase::Confirmed);
+            if leaving {
+                self.drop_leg(now, key);
+            }
+        }
+    }
+
+    /// No ACK came for 64 T1: the session should be ended by BYE (RFC 3261 §13.3.1.4).
+    pub(crate) fn caller_never_acked(&mut self, now: Now, server: ServerKey) {
+        let Some(key) = self.legs.by_server(server) else {
+            return;
+        };
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        let (call, no) = (leg.call, leg.no);
+        if let Phase::AwaitingAck { leaving, .. } = leg.phase {
+            self.legs.set_phase(key, Phase::Confirmed);
+            if leaving {
+                self.drop_leg(now, key);
+            } else {
+                self.tell_call(now, call, call::Input::LegLost(no, Cause::SignallingLost));
+            }
+        }
+    }
+
+    /// Ends a leg, whatever its state, unless the other side has ended it.
+    pub(crate) fn drop_leg(&mut self, now: Now, key: LegKey) {
+        self.close_media(key);
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        match leg.phase {
+            Phase::AwaitingAck { server, .. } => {
+                leg.phase = Phase::AwaitingAck {
+                    server,
+                    leaving: true,
+                };
+            }
+            Phase::Confirmed if leg.hang_up.is_some() => {}
+            Phase::Confirmed => self.send_bye(now, key),
+            Phase::Prepared | Phase::Incoming(_) => self.forget_leg(key),
+            Phase::Calling(client) => {
+                leg.phase = Phase::Cancelling(client);
+                self.transactions.cancel(now.mono, client);
+            }
+            Phase::Cancelling(_) | Phase::Leaving => {}
+        }
+    }
+
+    /// BYE to the other side; the leg is gone once that is answered.
+    pub(crate) fn send_bye(&mut self, now: Now, key: LegKey) {
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        let Some(dialog) = &mut leg.dialog else {
+            return;
+        };
+        let bye = dialog.create_request(Method::Bye);
+        let path = dialog.target_path();
+        self.legs.set_phase(key, Phase::Leaving);
+        let client = self.transactions.request(now.mono, path, bye);
+        self.legs.name_client(client, key, Purpose::Bye);
+    }
+
+    /// The 200 to the BYE that waited for the journal.
+    pub(crate) fn confirm_hang_up(&mut self, now: Now, call: CallId) {
+        let waiting: Vec<LegKey> = self
+            .legs
+            .of_call(call)
+            .filter(|leg| leg.hang_up.is_some())
+            .map(|leg| leg.key)
+            .collect();
+        for key in waiting {
+            let Some(leg) = self.legs.find_mut(key) else {
+                continue;
+            };
+            if let (Some((server, bye)), Some(dialog)) = (leg.hang_up.take(), &leg.dialog) {
+                let response = dialog.response(&bye, 200);
+                self.respond(now.mono, server, response);
+            }
+            self.forget_leg(key);
+        }
+    }
+
+    /// Forgets a leg that has nothing more to say, its media closed.
+    pub(crate) fn forget_leg(&mut self, key: LegKey) {
+        self.close_media(key);
+        self.legs.remove(key);
+    }
+}

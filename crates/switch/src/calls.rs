@@ -1,0 +1,244 @@
+//! The calls and what they want: every output of a call is carried out here, by one part each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use call::{AgentStep, Call, Context, LegNo, Output as Wish};
+use model::{CallId, CallerIdentity, Now, UserId};
+use routing::Question;
+
+use crate::{io::Output, mutant::mutant, switch::Switch};
+
+/// Places in the event queue that one call may need: they are taken when it comes in.
+const EVENT_PLACES: usize = 64;
+
+/// All calls, with the wake-ups they asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    table: BTreeMap<CallId, Entry>,
+    wakes: BTreeSet<(Duration, CallId)>,
+    told_drained: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    call: Call,
+    wake: Option<Duration>,
+    last_leg: u16,
+}
+
+impl Calls {
+    pub(crate) fn insert(&mut self, call: Call) {
+        self.table.insert(
+            call.id(),
+            Entry {
+                call,
+                wake: None,
+                last_leg: 0,
+            },
+        );
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// True from the second time on.
+    pub(crate) fn told_drained(&mut self) -> bool {
+        std::mem::replace(&mut self.told_drained, true)
+    }
+
+    /// The end of this call is on its way to the journal.
+    pub(crate) fn is_ending(&self, call: CallId) -> bool {
+        self.table
+            .get(&call)
+            .is_some_and(|entry| entry.call.is_ending())
+    }
+
+    pub(crate) fn ids(&self) -> Vec<CallId> {
+        self.table.keys().copied().collect()
+    }
+
+    pub(crate) fn open_effects(&self) -> usize {
+        self.table
+            .values()
+            .map(|entry| entry.call.open_effects())
+            .sum()
+    }
+
+    pub(crate) fn event_places(&self) -> usize {
+        self.table.len() * EVENT_PLACES
+    }
+
+    /// How many calls came by this trunk.
+    pub(crate) fn by_trunk(&self, trunk: model::TrunkId) -> usize {
+        self.table
+            .values()
+            .filter(|entry| entry.call.trunk() == Some(trunk))
+            .count()
+    }
+
+    /// A number for a new leg of the call, never used twice.
+    pub(crate) fn new_leg_no(&mut self, call: CallId) -> Option<LegNo> {
+        let entry = self.table.get_mut(&call)?;
+        entry.last_leg = entry.last_leg.checked_add(1)?;
+        Some(LegNo(entry.last_leg))
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// Takes one call whose wake-up is due.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<CallId> {
+        let (at, call) = *self.wakes.first()?;
+        if at > now {
+            return None;
+        }
+        self.wakes.remove(&(at, call));
+        if let Some(entry) = self.table.get_mut(&call) {
+            entry.wake = None;
+        }
+        Some(call)
+    }
+
+    fn reschedule(&mut self, call: CallId) {
+        let Some(entry) = self.table.get_mut(&call) else {
+            return;
+        };
+        let next = entry.call.next_wake();
+        if next == entry.wake {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut entry.wake, next) {
+            self.wakes.remove(&(old, call));
+        }
+        if let Some(at) = next {
+            self.wakes.insert((at, call));
+        }
+    }
+
+    fn remove(&mut self, call: CallId) {
+        if let Some(Entry { wake: Some(at), .. }) = self.table.remove(&call) {
+            self.wakes.remove(&(at, call));
+        }
+    }
+}
+
+impl Switch {
+    /// Gives an input to a call and carries out what it wants; nothing if the call is gone.
+    pub(crate) fn tell_call(&mut self, now: Now, id: CallId, input: call::Input) {
+        let mut next = Some(input);
+        loop {
+            let Some(entry) = self.calls.table.get_mut(&id) else {
+                return;
+            };
+            if let Some(input) = next.take() {
+                entry.call.handle(
+                    Context {
+                        now,
+                        ids: &mut self.ids,
+                    },
+                    input,
+                );
+            }
+            let Some(wish) = entry.call.poll() else { break };
+            next = self.carry_out(now, id, wish);
+        }
+        self.calls.reschedule(id);
+    }
+
+    /// Takes up a new call and carries out what it wants at once.
+    pub(crate) fn begin_call(&mut self, now: Now, call: Call) {
+        let id = call.id();
+        self.calls.insert(call);
+        self.tell_call(now, id, call::Input::Timer);
+    }
+
+    /// Carries out one wish; some are answered on the spot.
+    fn carry_out(&mut self, now: Now, id: CallId, wish: Wish) -> Option<call::Input> {
+        match wish {
+            Wish::Effect(request) => self.outputs.push_back(Output::Effect(request)),
+            Wish::Decide { tried, caller } => return Some(self.decide(now, id, &tried, &caller)),
+            Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
+            Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
+            Wish::Ring(leg) => self.ring(now, id, leg),
+            Wish::RelayRinging => self.relay_ringing(now, id),
+            Wish::DropLeg(leg) => self.drop_device(now, id, leg),
+            Wish::Connect { leg, recording } => self.connect(id, leg, recording),
+            Wish::StopRecording => self.stop_recording(id),
+            Wish::AnswerCaller => self.answer_caller(now, id),
+            Wish::RejectCaller { status } => self.reject_caller(now, id, status),
+            Wish::DropCaller => self.drop_caller(now, id),
+            Wish::ConfirmHangUp => self.confirm_hang_up(now, id),
+            Wish::Probe(leg) => self.probe(now, id, leg),
+            Wish::Over => self.calls.remove(id),
+        }
+        None
+    }
+
+    fn decide(
+        &mut self,
+        now: Now,
+        id: CallId,
+        tried: &[UserId],
+        caller: &CallerIdentity,
+    ) -> call::Input {
+        let line = self
+            .calls
+            .table
+            .get(&id)
+            .and_then(|entry| entry.call.line());
+        let Some(line) = line else {
+            let explanation = Arc::default();
+            return call::Input::Decided {
+                choice: None,
+                explanation,
+                qualified: false,
+            };
+        };
+        let question = Question {
+            line,
+            caller: Some(caller),
+            tried,
+        };
+        let decision = self.agents.decide(now, &question);
+        let chosen = decision
+            .candidates
+            .first()
+            .map(|first| (first.agent, first.rule));
+        let granted = chosen.filter(|(agent, _)| self.agents.reserve(now, *agent, id));
+        let ring_timeout = |agent| {
+            let of_line = self
+                .directory
+                .line(line)
+                .and_then(|line| line.ring_timeout_secs);
+            let of_agent = self
+                .agents
+                .agent(agent)
+                .map(|agent| agent.ring_timeout_secs);
+            Duration::from_secs(u64::from(of_line.or(of_agent).unwrap_or(20).clamp(1, 600)))
+        };
+        call::Input::Decided {
+            choice: granted.map(|(agent, rule)| (agent, rule, ring_timeout(agent))),
+            explanation: Arc::new(decision.explanation),
+            qualified: decision.qualified,
+        }
+    }
+
+    fn step_agent(&mut self, now: Now, call: CallId, agent: UserId, step: AgentStep) {
+        match step {
+            AgentStep::Ringing => self.agents.ringing(now, agent, call),
+            AgentStep::Talking => self.agents.talking(now, agent, call),
+            AgentStep::Released { .. } if mutant!("agent_stuck") && call.0 % 3 == 0 => {}
+            AgentStep::Released { wrap_up } => self.agents.release(now, agent, call, wrap_up),
+        }
+    }
+}

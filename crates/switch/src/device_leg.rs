@@ -1,0 +1,217 @@
+//! The legs to the devices of the offered agent: prepared before the offer is stored, sent after the card.
+
+use std::net::SocketAddr;
+
+use call::{LegNo, OfferEnd};
+use media::{Codec, Terms};
+use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
+use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding};
+
+use crate::{
+    leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
+    media_paths::{SDP, device_source},
+    refusal::ALLOW,
+    switch::Switch,
+};
+
+impl Switch {
+    /// One leg for each registered device of the agent; every one of them is to ring at once.
+    pub(crate) fn prepare(
+        &mut self,
+        now: Now,
+        call: CallId,
+        agent: UserId,
+        caller: &CallerIdentity,
+    ) -> call::Input {
+        let devices: Vec<DeviceId> = self.directory.devices_of(agent).to_vec();
+        let bound = devices.iter().flat_map(|device| {
+            let bindings = self.registrar.bindings(device.0);
+            bindings.map(move |binding| (*device, binding.clone()))
+        });
+        let bound: Vec<(DeviceId, Binding)> =
+            bound.take(self.settings.limits.devices_per_offer).collect();
+        let mut legs = Vec::with_capacity(bound.len());
+        for (device, binding) in bound {
+            if let Some(no) = self.prepare_leg(now, call, device, &binding, caller) {
+                legs.push((no, device));
+            }
+        }
+        call::Input::Prepared {
+            legs,
+            snapshot: self.snapshot(call),
+        }
+    }
+
+    fn prepare_leg(
+        &mut self,
+        now: Now,
+        call: CallId,
+        device: DeviceId,
+        binding: &Binding,
+        caller: &CallerIdentity,
+    ) -> Option<LegNo> {
+        let path = binding.path;
+        let session = self.new_session(now, path)?;
+        let Some(no) = self.calls.new_leg_no(call) else {
+            self.drop_session(now, &session);
+            return None;
+        };
+        let local_tag = self.tokens.tag();
+        let mut invite = self.new_invite(device, binding, caller, &local_tag)?;
+        self.transactions.prepare(&path, &mut invite);
+        let setting = self.directory.device(device)?.media_source;
+        // Until the answer names their address, only the setting is known.
+        let source = device_source(setting, path, SocketAddr::new(path.remote.ip(), 0));
+        let key = self.legs.new_key();
+        self.open_media(key, &session);
+        self.legs.insert(Leg {
+            key,
+            call,
+            no,
+            side: Side::Device(device),
+            path,
+            phase: Phase::Prepared,
+            local_tag,
+            invite,
+            dialog: None,
+            media: LegMedia::new(session, source),
+            hang_up: None,
+            held: false,
+            clients: Vec::new(),
+        });
+        Some(no)
+    }
+
+    fn new_invite(
+        &mut self,
+        device: DeviceId,
+        binding: &Binding,
+        caller: &CallerIdentity,
+        local_tag: &str,
+    ) -> Option<Request> {
+        let account = self.directory.device(device)?.auth_user.clone();
+        let path = binding.path;
+        let here = path.local.ip().to_string();
+        let number = if caller.number.is_empty() {
+            "anonymous"
+        } else {
+            &caller.number
+        };
+        let mut from = NameAddr::new(Uri::sip(Some(number), &here, None));
+        from.display = caller.matches.first().map(|first| first.name.clone());
+        let to = NameAddr::new(Uri::sip(Some(&account), &here, None));
+        let mut invite = Request::new(Method::Invite, Uri::parse(&binding.contact).ok()?);
+        let headers = &mut invite.headers;
+        headers.push(Name::MaxForwards, "70");
+        for route in &binding.routes {
+            headers.push(Name::Route, route);
+        }
+        headers.push(Name::From, &from.with_tag(local_tag).to_string());
+        headers.push(Name::To, &to.to_string());
+        headers.push(Name::CallId, &self.tokens.call_id());
+        headers.push(
+            Name::CSeq,
+            &CSeq {
+                number: 1,
+                method: Method::Invite,
+            }
+            .to_string(),
+        );
+        headers.push(Name::Contact, &format!("<{}>", self.our_contact(path)));
+        headers.push(Name::Allow, ALLOW);
+        headers.push(Name::UserAgent, &self.settings.product);
+        Some(invite)
+    }
+
+    /// Sends the prepared INVITE with our offer, the caller's codec first.
+    pub(crate) fn ring(&mut self, now: Now, call: CallId, no: LegNo) {
+        let theirs = self
+            .legs
+            .key_of(call, LegNo::CALLER)
+            .and_then(|key| self.legs.find(key));
+        let theirs = theirs
+            .and_then(|leg| leg.media.negotiated.as_ref())
+            .map(|n| n.codec);
+        let codecs = match theirs {
+            Some(Codec::Pcmu) => [Codec::Pcmu, Codec::Pcma],
+            _ => [Codec::Pcma, Codec::Pcmu],
+        };
+        let Some(key) = self.legs.key_of(call, no) else {
+            return;
+        };
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        let mut invite = leg.invite.clone();
+        let offer = leg.media.session.offer(Terms {
+            codecs: &codecs,
+            ..Terms::default()
+        });
+        invite.headers.push(Name::ContentType, SDP);
+        invite.body = offer.to_string().into_bytes();
+        let path = leg.path;
+        let client = self.transactions.request(now.mono, path, invite);
+        self.legs.set_phase(key, Phase::Calling(client));
+        self.legs.name_client(client, key, Purpose::Invite);
+    }
+
+    /// Gives up a device's leg: CANCEL, BYE, or nothing if it was never called.
+    pub(crate) fn drop_device(&mut self, now: Now, call: CallId, no: LegNo) {
+        if let Some(key) = self.legs.key_of(call, no) {
+            self.drop_leg(now, key);
+        }
+    }
+
+    /// Asks a party whether it is there: OPTIONS in the dialog.
+    pub(crate) fn probe(&mut self, now: Now, call: CallId, no: LegNo) {
+        let Some(key) = self.legs.key_of(call, no) else {
+            return;
+        };
+        let Some(dialog) = self.legs.find_mut(key).and_then(|leg| leg.dialog.as_mut()) else {
+            return;
+        };
+        let options = dialog.create_request(Method::Options);
+        let path = dialog.target_path();
+        let client = self.transactions.request(now.mono, path, options);
+        self.legs.name_client(client, key, Purpose::Probe);
+    }
+
+    /// Where the device's media may come from, once its answer is known.
+    pub(crate) fn settle_source(&mut self, key: media::LegKey) {
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        let Some(device) = crate::media_paths::device_of(leg.side) else {
+            return;
+        };
+        let Some(negotiated) = &leg.media.negotiated else {
+            return;
+        };
+        let Some(setting) = self
+            .directory
+            .device(device)
+            .map(|device| device.media_source)
+        else {
+            return;
+        };
+        let source = device_source(setting, leg.path, negotiated.remote);
+        if let Some(leg) = self.legs.find_mut(key) {
+            leg.media.source = source;
+        }
+    }
+}
+
+/// What a refusal of a device says about the agent (RFC 3261 §21).
+pub(crate) fn offer_end(status: u16) -> OfferEnd {
+    match status {
+        486 | 600 => OfferEnd::Busy,
+        403 | 603 | 607 | 608 => OfferEnd::Declined,
+        488 | 606 | 415 => OfferEnd::MediaFailed,
+        _ => OfferEnd::Unreachable,
+    }
+}
+
+/// The plane has the leg's media.
+pub(crate) fn has_media(leg: &Leg) -> bool {
+    leg.media.state == MediaState::Open
+}

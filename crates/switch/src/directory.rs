@@ -1,0 +1,162 @@
+//! What the administrator set, indexed by what calls and phones bring along.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use model::{Device, DeviceId, Line, LineId, Trunk, UserId};
+
+/// The directory of this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    directory: Arc<model::Directory>,
+    devices: HashMap<DeviceId, usize>,
+    accounts: HashMap<String, usize>,
+    lines: HashMap<LineId, usize>,
+    numbers: HashMap<String, usize>,
+    of_user: BTreeMap<UserId, Vec<DeviceId>>,
+}
+
+impl Index {
+    pub(crate) fn new(directory: Arc<model::Directory>) -> Self {
+        let mut index = Self::default();
+        for (place, device) in directory.devices.iter().enumerate() {
+            index.devices.insert(device.id, place);
+            index.accounts.insert(device.auth_user.clone(), place);
+            index
+                .of_user
+                .entry(device.user)
+                .or_default()
+                .push(device.id);
+        }
+        for (place, line) in directory.lines.iter().enumerate() {
+            index.lines.insert(line.id, place);
+            index.numbers.insert(dialled(&line.number), place);
+            for alias in &line.aliases {
+                index.numbers.entry(alias.clone()).or_insert(place);
+            }
+        }
+        index.directory = directory;
+        index
+    }
+
+    pub(crate) fn records(&self) -> &model::Directory {
+        &self.directory
+    }
+
+    pub(crate) fn device(&self, id: DeviceId) -> Option<&Device> {
+        self.directory.devices.get(*self.devices.get(&id)?)
+    }
+
+    /// The device that authenticates as `account`.
+    pub(crate) fn account(&self, account: &str) -> Option<&Device> {
+        self.directory.devices.get(*self.accounts.get(account)?)
+    }
+
+    pub(crate) fn devices_of(&self, user: UserId) -> &[DeviceId] {
+        self.of_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// The line that the called number means, however the trunk writes it.
+    pub(crate) fn line_called(&self, number: &str) -> Option<&Line> {
+        self.directory
+            .lines
+            .get(*self.numbers.get(&dialled(number))?)
+    }
+
+    pub(crate) fn line(&self, id: LineId) -> Option<&Line> {
+        self.directory.lines.get(*self.lines.get(&id)?)
+    }
+
+    /// The trunk whose signalling comes from `source`; the most specific network wins.
+    pub(crate) fn trunk_at(&self, source: IpAddr) -> Option<&Trunk> {
+        let source = source.to_canonical();
+        let fits = |trunk: &&Trunk| {
+            let lengths = trunk.networks.iter().filter(|net| net.contains(&source));
+            lengths.map(|net| net.prefix_len()).max()
+        };
+        let trunks = self.directory.trunks.iter();
+        trunks
+            .filter_map(|trunk| Some((fits(&trunk)?, trunk)))
+            .max_by_key(|(len, _)| *len)
+            .map(|(_, trunk)| trunk)
+    }
+}
+
+/// A number as it is compared: digits, `*` and `#` only.
+fn dialled(number: &str) -> String {
+    number
+        .chars()
+        .filter(|c| c.is_ascii_digit() || matches!(c, '*' | '#'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::TrunkId;
+
+    fn trunk(id: i64, network: &str) -> Trunk {
+        Trunk {
+            id: TrunkId(id),
+            name: String::new(),
+            networks: vec![network.parse().unwrap()],
+            media_networks: Vec::new(),
+            trusted_identity: false,
+            most_calls: None,
+        }
+    }
+
+    #[test]
+    fn the_most_specific_network_names_the_trunk() {
+        let trunks = vec![trunk(1, "10.0.0.0/8"), trunk(2, "10.1.0.0/16")];
+        let index = Index::new(Arc::new(model::Directory {
+            trunks,
+            ..Default::default()
+        }));
+        assert_eq!(
+            index.trunk_at("10.1.2.3".parse().unwrap()).unwrap().id,
+            TrunkId(2)
+        );
+        assert_eq!(
+            index
+                .trunk_at("::ffff:10.2.2.3".parse().unwrap())
+                .unwrap()
+                .id,
+            TrunkId(1)
+        );
+        assert!(index.trunk_at("192.0.2.1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_line_is_found_however_the_trunk_writes_it() {
+        let line = Line {
+            id: LineId(5),
+            number: "+74951234567".to_owned(),
+            aliases: vec!["84951234567".to_owned(), "4951234567".to_owned()],
+            name: String::new(),
+            channel: None,
+            ring_timeout_secs: None,
+            recorded: true,
+        };
+        let index = Index::new(Arc::new(model::Directory {
+            lines: vec![line],
+            ..Default::default()
+        }));
+        for number in [
+            "+74951234567",
+            "74951234567",
+            "8 (495) 123-45-67",
+            "4951234567",
+        ] {
+            assert_eq!(
+                index.line_called(number).map(|line| line.id),
+                Some(LineId(5)),
+                "{number}"
+            );
+        }
+        assert!(index.line_called("4951234568").is_none());
+    }
+}

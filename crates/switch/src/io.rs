@@ -1,0 +1,84 @@
+//! What goes into the switch and what comes out of it.
+
+use std::{sync::Arc, time::Duration};
+
+use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
+use model::{Binding, Directory, OpenCall};
+use sip::transaction::Path;
+
+/// What happens to the switch.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A datagram came.
+    Datagram {
+        /// To which of our addresses, and from where.
+        path: Path,
+        /// Its content.
+        bytes: Vec<u8>,
+    },
+    /// Somebody orders something.
+    Command(Command),
+    /// The media plane reports.
+    Media(media::plane::Event),
+    /// An effect ended.
+    EffectEnd {
+        /// Which.
+        id: EffectId,
+        /// How.
+        end: EffectEnd,
+    },
+    /// The administrator's settings are now these.
+    Directory(Arc<Directory>),
+    /// Bindings that were stored before the restart.
+    Bindings(Vec<Binding>),
+    /// Calls that the journal shows as open from before the restart.
+    Recover(Vec<OpenCall>),
+    /// Time has passed.
+    Timer,
+}
+
+/// What the switch wants.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Send {
+        /// From which of our addresses, and to where.
+        path: Path,
+        /// Its content.
+        bytes: Vec<u8>,
+    },
+    /// Order something of the media plane.
+    Media(media::plane::Command),
+    /// Carry out an effect; its end comes back as [`Input::EffectEnd`].
+    Effect(EffectRequest),
+    /// Tell the rooms around.
+    Notice(Notice),
+    /// Nothing else is left to do: wake the switch with [`Input::Timer`] then.
+    WakeAt {
+        /// On the monotonic clock; none if only an input can wake it.
+        at: Option<Duration>,
+        /// Which timer that is, for people who read a trace.
+        reason: &'static str,
+    },
+}
+
+/// What the switch holds at a moment; all zero once every call is over and every timer has run out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Calls that are not over.
+    pub calls: usize,
+    /// Legs of calls.
+    pub legs: usize,
+    /// Dialogs that requests can find.
+    pub dialogs: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// RTP ports in use, resting ones not counted.
+    pub ports: usize,
+    /// Agents reserved, ringing or talking.
+    pub reservations: usize,
+    /// Effects that have not ended.
+    pub effects: usize,
+    /// Places in the event queue.
+    pub event_places: usize,
+}

@@ -1,0 +1,226 @@
+//! One leg: a dialog with a caller or a device, and its media.
+
+use std::collections::{BTreeMap, HashMap};
+
+use call::LegNo;
+use media::{LegKey, LocalSession, Negotiated, SourceRule};
+use model::{CallId, DeviceId};
+use sip::{
+    Request,
+    dialog::{Dialog, DialogKey},
+    transaction::{ClientKey, Path, ServerKey},
+};
+
+/// Whose leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The client's, by a trunk.
+    Caller,
+    /// A telephone of the offered agent.
+    Device(DeviceId),
+}
+
+/// How far the dialog has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The caller's INVITE has no final answer.
+    Incoming(ServerKey),
+    /// The INVITE to the device is made and stored, not sent.
+    Prepared,
+    /// The INVITE to the device is sent.
+    Calling(ClientKey),
+    /// The INVITE to the device is withdrawn; a 200 may still cross.
+    Cancelling(ClientKey),
+    /// Answered by us; BYE may not go out before the ACK (RFC 3261 §15).
+    AwaitingAck {
+        /// The INVITE.
+        server: ServerKey,
+        /// The leg is to be ended as soon as the ACK is there.
+        leaving: bool,
+    },
+    /// In conversation.
+    Confirmed,
+    /// BYE is sent; its answer is awaited.
+    Leaving,
+}
+
+/// One leg of a call.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) key: LegKey,
+    pub(crate) call: CallId,
+    pub(crate) no: LegNo,
+    pub(crate) side: Side,
+    pub(crate) path: Path,
+    pub(crate) phase: Phase,
+    pub(crate) local_tag: String,
+    /// The caller's INVITE as received, or ours to the device.
+    pub(crate) invite: Request,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) media: LegMedia,
+    /// A BYE whose 200 waits until the end is in the journal.
+    pub(crate) hang_up: Option<(ServerKey, Request)>,
+    /// The other side put us on hold.
+    pub(crate) held: bool,
+    /// Requests of ours that have no final answer yet.
+    pub(crate) clients: Vec<ClientKey>,
+}
+
+impl Leg {
+    /// The caller's INVITE, as long as it may be answered or acknowledged.
+    pub(crate) fn server(&self) -> Option<ServerKey> {
+        match self.phase {
+            Phase::Incoming(server) | Phase::AwaitingAck { server, .. } => Some(server),
+            _ => None,
+        }
+    }
+}
+
+/// The media of a leg.
+#[derive(Debug)]
+pub(crate) struct LegMedia {
+    pub(crate) session: LocalSession,
+    pub(crate) source: SourceRule,
+    pub(crate) negotiated: Option<Negotiated>,
+    /// Our answer to the caller's offer, as it goes out with the 200.
+    pub(crate) answer: Vec<u8>,
+    pub(crate) state: MediaState,
+}
+
+/// Whether the media plane knows the leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MediaState {
+    /// `Open` is ordered, or confirmed.
+    Open,
+    /// `Close` is ordered, or the plane could not open it.
+    Closed,
+}
+
+/// What a request of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Calls a device.
+    Invite,
+    /// Ends a leg.
+    Bye,
+    /// Asks whether the party is there.
+    Probe,
+}
+
+/// All legs, found by what messages and calls name them.
+#[derive(Debug, Default)]
+pub(crate) struct Legs {
+    table: BTreeMap<LegKey, Leg>,
+    of_call: BTreeMap<(CallId, LegNo), LegKey>,
+    dialogs: HashMap<DialogKey, LegKey>,
+    servers: HashMap<ServerKey, LegKey>,
+    clients: HashMap<ClientKey, (LegKey, Purpose)>,
+    last_key: u64,
+}
+
+impl Legs {
+    pub(crate) fn new_key(&mut self) -> LegKey {
+        self.last_key += 1;
+        LegKey(self.last_key)
+    }
+
+    pub(crate) fn insert(&mut self, leg: Leg) {
+        self.of_call.insert((leg.call, leg.no), leg.key);
+        if let Phase::Incoming(server) = leg.phase {
+            self.servers.insert(server, leg.key);
+        }
+        self.table.insert(leg.key, leg);
+    }
+
+    /// Forgets the leg and every name it had.
+    pub(crate) fn remove(&mut self, key: LegKey) -> Option<Leg> {
+        let leg = self.table.remove(&key)?;
+        self.of_call.remove(&(leg.call, leg.no));
+        if let Some(dialog) = &leg.dialog {
+            self.dialogs.remove(dialog.key());
+        }
+        if let Some(server) = leg.server() {
+            self.servers.remove(&server);
+        }
+        for client in &leg.clients {
+            self.clients.remove(client);
+        }
+        Some(leg)
+    }
+
+    pub(crate) fn find(&self, key: LegKey) -> Option<&Leg> {
+        self.table.get(&key)
+    }
+
+    pub(crate) fn find_mut(&mut self, key: LegKey) -> Option<&mut Leg> {
+        self.table.get_mut(&key)
+    }
+
+    pub(crate) fn key_of(&self, call: CallId, no: LegNo) -> Option<LegKey> {
+        self.of_call.get(&(call, no)).copied()
+    }
+
+    /// The legs of one call, in the order of their numbers.
+    pub(crate) fn of_call(&self, call: CallId) -> impl Iterator<Item = &Leg> {
+        let keys = self
+            .of_call
+            .range((call, LegNo(0))..=(call, LegNo(u16::MAX)));
+        keys.filter_map(|(_, key)| self.table.get(key))
+    }
+
+    pub(crate) fn by_dialog(&self, dialog: &DialogKey) -> Option<LegKey> {
+        self.dialogs.get(dialog).copied()
+    }
+
+    pub(crate) fn by_server(&self, server: ServerKey) -> Option<LegKey> {
+        self.servers.get(&server).copied()
+    }
+
+    /// The leg a request of ours belongs to, and what it was for.
+    pub(crate) fn by_client(&self, client: ClientKey) -> Option<(LegKey, Purpose)> {
+        self.clients.get(&client).copied()
+    }
+
+    pub(crate) fn name_client(&mut self, client: ClientKey, leg: LegKey, purpose: Purpose) {
+        if let Some(leg) = self.table.get_mut(&leg) {
+            leg.clients.push(client);
+        }
+        self.clients.insert(client, (leg, purpose));
+    }
+
+    pub(crate) fn forget_client(&mut self, client: ClientKey) {
+        if let Some((key, _)) = self.clients.remove(&client) {
+            if let Some(leg) = self.table.get_mut(&key) {
+                leg.clients.retain(|open| *open != client);
+            }
+        }
+    }
+
+    /// Gives the leg its dialog; requests within it find the leg from now on.
+    pub(crate) fn set_dialog(&mut self, key: LegKey, dialog: Dialog) {
+        if let Some(leg) = self.table.get_mut(&key) {
+            self.dialogs.insert(dialog.key().clone(), key);
+            leg.dialog = Some(dialog);
+        }
+    }
+
+    /// Moves the leg on; an INVITE that can no longer be acknowledged is forgotten.
+    pub(crate) fn set_phase(&mut self, key: LegKey, phase: Phase) {
+        let Some(leg) = self.table.get_mut(&key) else {
+            return;
+        };
+        let before = leg.server();
+        leg.phase = phase;
+        if let (Some(server), None) = (before, leg.server()) {
+            self.servers.remove(&server);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn dialogs(&self) -> usize {
+        self.dialogs.len()
+    }
+}

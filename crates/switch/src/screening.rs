@@ -1,0 +1,339 @@
+//! An INVITE that begins a call: may it come in, from whom is it, and to which line.
+
+use call::{Call, Context, Inbound, LegNo};
+use media::Sdp;
+use model::{CallId, Line, Now, Trunk};
+use sip::{
+    Name, NameAddr, Request, Response,
+    transaction::{Path, ServerKey},
+};
+
+use crate::{
+    leg::{Leg, LegMedia, Phase, Side},
+    media_paths::{SDP, trunk_source},
+    refusal::{Why, bad_extension},
+    switch::Switch,
+};
+
+/// A refusal of an INVITE.
+type Refused = (Response, Why);
+
+impl Switch {
+    /// Takes an INVITE without a To tag: refuses it, or begins a call.
+    pub(crate) fn screen(&mut self, now: Now, from: (ServerKey, Path), invite: Request) {
+        let (server, path) = from;
+        match self.admit(path, &invite) {
+            Ok((trunk, line)) => self.begin_inbound(now, (server, path), invite, &trunk, &line),
+            Err(refused) => {
+                let (response, why) = *refused;
+                self.refuse(now.mono, from, &invite, response, why);
+            }
+        }
+    }
+
+    fn admit(&self, path: Path, invite: &Request) -> Result<(Trunk, Line), Box<Refused>> {
+        let no =
+            |response: Response, reason, remedy| Err(Box::new((response, Why { reason, remedy })));
+        if invite.max_forwards() == Some(0) {
+            return no(
+                invite.reply(483),
+                "too many hops",
+                "look for a routing loop at the sender",
+            );
+        }
+        let Some(trunk) = self.directory.trunk_at(path.remote.ip()) else {
+            let registered = self.is_registered_address(path.remote);
+            return if registered {
+                no(
+                    forbidden(invite, "Calls dialled from a phone are not available"),
+                    "a call dialled from a registered phone",
+                    "calls from phones are not available in this version",
+                )
+            } else {
+                no(
+                    forbidden(invite, "Forbidden"),
+                    "the source is not a trunk",
+                    "add the address to the networks of a trunk if it is your telephone company",
+                )
+            };
+        };
+        if let Some(response) = bad_extension(invite) {
+            return no(
+                response,
+                "it requires an extension",
+                "switch the extension off at the trunk",
+            );
+        }
+        if self.draining {
+            return no(invite.reply(503), "the process is stopping", "none needed");
+        }
+        let limit = trunk.most_calls.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        });
+        if limit != usize::MAX && self.calls.by_trunk(trunk.id) >= limit {
+            return no(
+                invite.reply(503),
+                "the trunk has its most calls",
+                "raise most_calls of the trunk",
+            );
+        }
+        if self.calls.len() >= self.settings.limits.calls {
+            return no(
+                invite.reply(503),
+                "the limit of calls is reached",
+                "raise [limits] calls",
+            );
+        }
+        let called = invite.uri.user().unwrap_or_default();
+        let Some(line) = self.directory.line_called(&called) else {
+            return no(
+                invite.reply(404),
+                "no line has the number called",
+                "add the line with this number",
+            );
+        };
+        check_body(invite)?;
+        Ok((trunk.clone(), line.clone()))
+    }
+
+    fn begin_inbound(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        invite: Request,
+        trunk: &Trunk,
+        line: &Line,
+    ) {
+        let (server, path) = from;
+        let Some(session) = self.new_session(now, path) else {
+            let why = Why {
+                reason: "all RTP ports are in use",
+                remedy: "widen [network] rtp_ports",
+            };
+            let response = invite.reply(503);
+            return self.refuse(now.mono, from, &invite, response, why);
+        };
+        let inbound = Inbound {
+            trunk: trunk.id,
+            line: line.id,
+            from: calling_number(&invite, trunk.trusted_identity),
+            to: invite.uri.user().unwrap_or_default().into_owned(),
+            recorded: line.recorded,
+        };
+        let call = CallId(self.ids.make(now.utc));
+        let key = self.legs.new_key();
+        let leg = Leg {
+            key,
+            call,
+            no: LegNo::CALLER,
+            side: Side::Caller,
+            path,
+            phase: Phase::Incoming(server),
+            local_tag: self.tokens.tag(),
+            dialog: None,
+            media: LegMedia::new(session, trunk_source(trunk)),
+            invite,
+            hang_up: None,
+            held: false,
+            clients: Vec::new(),
+        };
+        self.legs.insert(leg);
+        if let Err(refused) = self.begin_caller_dialog(key) {
+            let (response, why) = *refused;
+            if let Some(leg) = self.legs.remove(key) {
+                self.drop_session(now, &leg.media.session);
+                self.refuse(now.mono, from, &leg.invite, response, why);
+            }
+            return;
+        }
+        if let Some(leg) = self.legs.find(key) {
+            let session = leg.media.session.clone();
+            let trying = leg.invite.reply(100);
+            self.transactions.respond(now.mono, server, trying);
+            self.open_media(key, &session);
+            self.set_remote(key);
+        }
+        let call = Call::inbound(
+            call,
+            inbound,
+            &mut Context {
+                now,
+                ids: &mut self.ids,
+            },
+        );
+        self.begin_call(now, call);
+    }
+
+    /// Our half of the caller's dialog and the answer to its offer.
+    fn begin_caller_dialog(&mut self, key: media::LegKey) -> Result<(), Box<Refused>> {
+        let Some(leg) = self.legs.find(key) else {
+            return Ok(());
+        };
+        let contact = self.our_contact(leg.path);
+        let dialog = match sip::dialog::Dialog::uas(&leg.invite, leg.path, &leg.local_tag, contact)
+        {
+            Ok(dialog) => dialog,
+            Err(_) => {
+                let reason = "the INVITE has no usable Contact";
+                let why = Why {
+                    reason,
+                    remedy: "the sender must name where it can be reached",
+                };
+                return Err(Box::new((leg.invite.reply(400), why)));
+            }
+        };
+        self.legs.set_dialog(key, dialog);
+        match self.answer_caller_offer(key) {
+            Some(refused) => Err(Box::new(refused)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes our answer to the caller's offer; the refusal if there is none.
+    pub(crate) fn answer_caller_offer(&mut self, key: media::LegKey) -> Option<Refused> {
+        let leg = self.legs.find_mut(key)?;
+        let answered = Sdp::parse(&leg.invite.body)
+            .and_then(|offer| leg.media.session.answer(&offer, media::Terms::default()));
+        match answered {
+            Ok((answer, negotiated)) => {
+                leg.media.answer = answer.to_string().into_bytes();
+                leg.media.negotiated = Some(negotiated);
+                None
+            }
+            Err(error) => {
+                let mut response = leg.invite.reply(error.sip_status());
+                response
+                    .headers
+                    .push(Name::Warning, &warning(304, &error.to_string()));
+                let remedy = "let the trunk offer G.711 (PCMA or PCMU) over RTP/AVP";
+                Some((
+                    response,
+                    Why {
+                        reason: "no media in common",
+                        remedy,
+                    },
+                ))
+            }
+        }
+    }
+}
+
+/// Only SDP is understood, and an offer must be there (RFC 3261 §21.4.13, §21.4.26).
+fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
+    if invite.body.is_empty() {
+        let mut response = invite.reply(488);
+        response.headers.push(
+            Name::Warning,
+            &warning(399, "an INVITE without SDP is not supported"),
+        );
+        let remedy = "let the trunk send its offer in the INVITE";
+        return Err(Box::new((
+            response,
+            Why {
+                reason: "an INVITE without SDP",
+                remedy,
+            },
+        )));
+    }
+    if !invite
+        .content_type()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(SDP))
+    {
+        let mut response = invite.reply(415);
+        response.headers.push(Name::Accept, SDP);
+        let remedy = "let the trunk send application/sdp";
+        return Err(Box::new((
+            response,
+            Why {
+                reason: "the body is not SDP",
+                remedy,
+            },
+        )));
+    }
+    Ok(())
+}
+
+fn forbidden(invite: &Request, reason: &str) -> Response {
+    let mut response = invite.reply(403);
+    response.reason = reason.to_owned();
+    response
+}
+
+/// A Warning value (RFC 3261 §20.43).
+pub(crate) fn warning(code: u16, text: &str) -> String {
+    let text: String = text.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
+    format!("{code} ringbook \"{text}\"")
+}
+
+/// Who calls: P-Asserted-Identity if the trunk is trusted (RFC 3325 §9.1), else From. Empty if withheld.
+fn calling_number(invite: &Request, trusted: bool) -> String {
+    let asserted = invite
+        .headers
+        .all(&Name::PAssertedIdentity)
+        .filter_map(|value| NameAddr::parse(value).ok());
+    let mut asserted = asserted.filter(|_| trusted);
+    // RFC 3325 §9.1: at most one sip and one tel value; a tel URI is the plainer number.
+    let asserted = asserted
+        .by_ref()
+        .max_by_key(|value| value.uri.scheme == sip::Scheme::Tel);
+    let Some(who) = asserted.or_else(|| invite.from()) else {
+        return String::new();
+    };
+    let host = who.uri.host_str().to_ascii_lowercase();
+    let user = who.uri.user().unwrap_or_default();
+    // A user part may carry parameters of a telephone-subscriber (RFC 3261 §19.1.6).
+    let number = user.split(';').next().unwrap_or_default().trim();
+    let hidden = number.eq_ignore_ascii_case("anonymous") || host == "anonymous.invalid";
+    if hidden {
+        String::new()
+    } else {
+        number.chars().take(64).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip::Message;
+
+    fn invite(headers: &str) -> Request {
+        let text = format!(
+            "INVITE sip:74951234567@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1\r\n\
+             {headers}To: <sip:74951234567@192.0.2.1>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
+             Max-Forwards: 70\r\nContact: <sip:b@192.0.2.2>\r\n\r\n"
+        );
+        match Message::parse(text.as_bytes()).unwrap() {
+            Message::Request(request) => request,
+            Message::Response(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn the_asserted_number_counts_only_from_a_trusted_trunk() {
+        let request = invite(
+            "From: <sip:100@x>;tag=1\r\nP-Asserted-Identity: <sip:200@x>, <tel:+79161234567>\r\n",
+        );
+        assert_eq!(calling_number(&request, true), "+79161234567");
+        assert_eq!(calling_number(&request, false), "100");
+    }
+
+    #[test]
+    fn a_display_name_that_looks_like_an_address_is_not_the_caller() {
+        let request = invite("From: \"x <sip:ceo@bank>\" <sip:666@host>;tag=1\r\n");
+        assert_eq!(calling_number(&request, true), "666");
+    }
+
+    #[test]
+    fn a_withheld_number_is_empty() {
+        for from in [
+            "<sip:anonymous@anonymous.invalid>",
+            "\"A\" <sip:Anonymous@x>",
+            "<sip:x@anonymous.invalid>",
+        ] {
+            assert_eq!(
+                calling_number(&invite(&format!("From: {from};tag=1\r\n")), true),
+                ""
+            );
+        }
+    }
+}
