@@ -138,11 +138,13 @@ impl Timeline {
             length: packet.payload.len() as i64,
         };
         let oldest = self.blocks.oldest_frame();
+        // Blocks close by time too: a stream that comes back after a pause is not late, it is off.
+        let oldest_now = Blocks::oldest_frame_at(arrived.at as u64).max(oldest);
         let anchor = match packet.side {
             Side::Left => &mut self.sides[0],
             Side::Right => &mut self.sides[1],
         };
-        let Some(place) = anchor.locate(arrived, oldest as i64) else {
+        let Some(place) = anchor.locate(arrived, oldest_now as i64) else {
             return Placement::Dropped;
         };
         let Some((at_frame, payload)) = cut(place, oldest, packet.payload) else {

@@ -110,8 +110,10 @@ impl Anchor {
                 let step = sequence_step(stream.sequence, packet.sequence);
                 let stamps = i64::from(timestamp_step(stream.timestamp, packet.timestamp));
                 if (RESTART..=0).contains(&step) {
-                    // Late or repeated: the anchor stays, the packet finds its old place.
-                    return (stamps <= 0).then_some(Place {
+                    // Late or repeated: the anchor stays, the packet finds its old place, unless its timestamp
+                    // says that it overlaps what came after it.
+                    let fits = stamps <= i64::from(step) * stream.packet;
+                    return fits.then_some(Place {
                         from: stream.frame + stamps,
                         floor: self.floor,
                     });
@@ -125,9 +127,9 @@ impl Anchor {
             None => None,
         };
         let from = match from {
-            Some(Followed { from, moved_back }) => {
-                if moved_back {
-                    self.floor = self.end.unwrap_or(self.floor);
+            Some(Followed { from, moved }) => {
+                if let Some(end) = self.end.filter(|end| moved || from < *end) {
+                    self.floor = end;
                 }
                 from
             }
@@ -165,7 +167,7 @@ impl Anchor {
 
 struct Followed {
     from: i64,
-    moved_back: bool,
+    moved: bool,
 }
 
 impl Stream {
@@ -203,7 +205,7 @@ impl Stream {
         self.packet = packet.length;
         Some(Followed {
             from: self.frame,
-            moved_back: shift < 0,
+            moved: shift != 0,
         })
     }
 }

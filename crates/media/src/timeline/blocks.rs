@@ -54,6 +54,11 @@ impl Blocks {
         self.newest.saturating_sub(1) * BLOCK_FRAMES as u64
     }
 
+    /// The first frame that could be written if the frame `now` were in the newest block.
+    pub(super) fn oldest_frame_at(now: u64) -> u64 {
+        (now / BLOCK_FRAMES as u64).saturating_sub(1) * BLOCK_FRAMES as u64
+    }
+
     /// Writes samples of one side, from `frame` on, which is not before [`Blocks::oldest_frame`]. Blocks that
     /// must close for it are yielded to `sink` first.
     pub(super) fn write(
