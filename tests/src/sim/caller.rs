@@ -1,0 +1,339 @@
+//! A caller behind the trunk: dials one of our numbers, waits or not, talks, holds, hangs up, or vanishes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    chance::Chance,
+    message::{Message, sdp, tag_of},
+    reliable::{Incoming, Lost, Reliable},
+    talk::Talk,
+};
+
+/// What the caller means to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Gives up after this long without an answer.
+    pub patience: Duration,
+    /// What happens in the conversation.
+    pub talking: super::phone::Talking,
+    /// Loses the network this long after dialling.
+    pub vanishes: Option<Duration>,
+}
+
+impl Intent {
+    /// Waits for two minutes and lets the agent hang up.
+    pub fn patient() -> Self {
+        Self {
+            patience: Duration::from_secs(120),
+            talking: super::phone::Talking::Stay,
+            vanishes: None,
+        }
+    }
+
+    /// Drawn from the seed.
+    pub fn drawn(chance: &mut Chance) -> Self {
+        use super::phone::Talking;
+        let after = chance.millis(10, 45_000);
+        Self {
+            patience: match chance.below(10) {
+                0 => chance.millis(0, 50),
+                1 | 2 => chance.millis(50, 8_000),
+                _ => chance.millis(20_000, 90_000),
+            },
+            talking: match chance.below(20) {
+                0..4 => Talking::Hold {
+                    after,
+                    length: chance.millis(200, 50_000),
+                },
+                4..6 => Talking::Stay,
+                _ => Talking::HangUp { after },
+            },
+            vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
+        }
+    }
+}
+
+/// How it ended for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Refused with this status; 487 after a CANCEL.
+    Refused(u16),
+    /// A conversation that the caller ended.
+    HungUp,
+    /// A conversation that ended for other reasons.
+    Ended,
+    /// Nobody answered our requests.
+    NoAnswer,
+    /// Lost the network.
+    Vanished,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Dial,
+    Cancel,
+    GiveUp,
+    HangUp,
+    Hold(bool),
+    Vanish,
+}
+
+/// One caller, one call.
+#[derive(Debug)]
+pub struct Caller {
+    /// Where the caller's gateway is.
+    pub address: SocketAddr,
+    /// Where the caller hears.
+    pub media: SocketAddr,
+    /// The calling number, digits with `+`.
+    pub number: String,
+    /// The INVITE once sent.
+    pub invite: Option<Message>,
+    /// Provisional statuses, in order.
+    pub provisional: Vec<u16>,
+    /// The dialog once answered.
+    pub talk: Option<Talk>,
+    /// When the 200 came.
+    pub answered_at: Option<Duration>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// A CANCEL was sent.
+    pub cancelled: bool,
+    /// The transaction layer.
+    pub reliable: Reliable,
+    line: String,
+    switch: SocketAddr,
+    intent: Intent,
+    chance: Chance,
+    acts: Vec<(Duration, Act)>,
+}
+
+impl Caller {
+    /// A caller who dials at `at`.
+    pub fn new(
+        at: Duration,
+        address: SocketAddr,
+        switch: SocketAddr,
+        (number, line): (&str, &str),
+        intent: Intent,
+        chance: Chance,
+    ) -> Self {
+        let mut acts = vec![(at, Act::Dial), (at + intent.patience, Act::Cancel)];
+        acts.extend(intent.vanishes.map(|after| (at + after, Act::Vanish)));
+        Self {
+            address,
+            media: SocketAddr::new(address.ip(), 30_000),
+            number: number.to_owned(),
+            invite: None,
+            provisional: Vec::new(),
+            talk: None,
+            answered_at: None,
+            outcome: None,
+            cancelled: false,
+            reliable: Reliable::default(),
+            line: line.to_owned(),
+            switch,
+            intent,
+            chance,
+            acts,
+        }
+    }
+
+    /// True while the caller sends sound.
+    pub fn sends(&self) -> bool {
+        self.outcome.is_none()
+            && self
+                .talk
+                .as_ref()
+                .is_some_and(|talk| !talk.over && !talk.holding)
+    }
+
+    /// When [`Caller::timer`] has something to do.
+    pub fn next(&self) -> Option<Duration> {
+        let acts = self.acts.iter().map(|(at, _)| *at).min();
+        [acts, self.reliable.next()].into_iter().flatten().min()
+    }
+
+    /// Hangs up, cancels or whatever ends the call from this side.
+    pub fn leave(&mut self, now: Duration) {
+        let act = if self.talk.is_some() {
+            Act::HangUp
+        } else {
+            Act::Cancel
+        };
+        self.act(now, act);
+    }
+
+    /// Time has passed.
+    pub fn timer(&mut self, now: Duration) {
+        for lost in self.reliable.timer(now) {
+            if let Lost::Answer(request) = lost {
+                let ended = match request.method() {
+                    "BYE" | "INVITE" => true,
+                    "CANCEL" => self.talk.is_none(),
+                    _ => false,
+                };
+                if ended {
+                    self.finish(Outcome::NoAnswer);
+                }
+            }
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
+        while self.acts.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, act) = self.acts.remove(0);
+            self.act(now, act);
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+        self.acts.clear();
+    }
+
+    fn act(&mut self, now: Duration, act: Act) {
+        if self.outcome.is_some() {
+            return;
+        }
+        match act {
+            Act::Dial => self.dial(now),
+            Act::Cancel => self.cancel(now),
+            Act::GiveUp => self.finish(Outcome::NoAnswer),
+            Act::Vanish => {
+                self.reliable = Reliable::default();
+                self.finish(Outcome::Vanished);
+            }
+            Act::HangUp => {
+                if let Some(talk) = &mut self.talk {
+                    talk.hang_up(now, &mut self.reliable, &mut self.chance);
+                }
+            }
+            Act::Hold(held) => {
+                if let Some(talk) = &mut self.talk {
+                    talk.hold(now, held, &mut self.reliable, &mut self.chance);
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, now: Duration) {
+        let (ip, switch) = (self.address.ip(), self.switch.ip());
+        let branch = format!("z9hG4bK{}", self.chance.word());
+        let uri = format!("sip:{}@{switch}", self.line);
+        let invite = Message::request("INVITE", &uri, self.address, &branch)
+            .with(
+                "From",
+                format!("<sip:{}@{ip}>;tag={}", self.number, self.chance.word()),
+            )
+            .with("To", format!("<{uri}>"))
+            .with("Call-ID", self.chance.word())
+            .with("CSeq", "1 INVITE")
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
+            .with_sdp(sdp(self.media, 1, "sendrecv"));
+        self.invite = Some(invite.clone());
+        self.reliable.ask(now, invite);
+    }
+
+    fn cancel(&mut self, now: Duration) {
+        let Some(invite) = self.invite.clone() else {
+            return self.finish(Outcome::HungUp);
+        };
+        if self.talk.is_some() || self.cancelled {
+            return;
+        }
+        if self.provisional.is_empty() {
+            // RFC 3261 §9.1: not before a provisional response.
+            return self
+                .acts
+                .push((now + Duration::from_millis(100), Act::Cancel));
+        }
+        self.cancelled = true;
+        let mut cancel = Message::new(format!("CANCEL {} SIP/2.0", invite.uri()));
+        for name in ["Via", "Max-Forwards", "From", "To", "Call-ID"] {
+            cancel = cancel.with(name, invite.text(name));
+        }
+        self.reliable.ask(now, cancel.with("CSeq", "1 CANCEL"));
+        // RFC 3261 §9.1: 64 × T1 after the CANCEL without an answer to the INVITE.
+        self.acts.push((now + Duration::from_secs(32), Act::GiveUp));
+    }
+
+    /// A datagram came.
+    pub fn receive(&mut self, now: Duration, message: Message) {
+        if self.outcome == Some(Outcome::Vanished) {
+            return;
+        }
+        match self.reliable.receive(now, message) {
+            Some(Incoming::Request(request)) => {
+                let same = self
+                    .talk
+                    .as_mut()
+                    .filter(|talk| talk.call_id == request.text("Call-ID"));
+                let Some(talk) = same else {
+                    let none = Message::response(&request, 481, "none");
+                    return self.reliable.answer(now, &request, none);
+                };
+                talk.asked(now, &request, &mut self.reliable);
+                if talk.over && talk.closed {
+                    self.finish(Outcome::Ended);
+                }
+            }
+            Some(Incoming::Response(response, request)) => self.answered(now, &response, &request),
+            Some(Incoming::Ack(_)) | None => {}
+        }
+    }
+
+    fn answered(&mut self, now: Duration, response: &Message, request: &Message) {
+        let status = response.status().unwrap_or(0);
+        let first = self
+            .invite
+            .as_ref()
+            .is_some_and(|invite| invite.branch() == request.branch());
+        match (request.method(), status) {
+            ("INVITE", 100..200) if first => self.provisional.push(status),
+            ("INVITE", 200..300) if first => self.talk_begins(now, response, request),
+            ("INVITE", 300..) if first => self.finish(Outcome::Refused(status)),
+            ("CANCEL", _) => {}
+            _ => {
+                if let Some(talk) = &mut self.talk {
+                    talk.answered(response, request, &mut self.reliable, &mut self.chance);
+                    if talk.closed {
+                        let by_us = request.method() == "BYE";
+                        self.finish(if by_us {
+                            Outcome::HungUp
+                        } else {
+                            Outcome::Ended
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn talk_begins(&mut self, now: Duration, response: &Message, request: &Message) {
+        use super::phone::Talking;
+        debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
+        let branch = format!("z9hG4bK{}", self.chance.word());
+        self.reliable.acknowledge(response, request, &branch);
+        self.talk = Some(Talk::new(request, response, true, self.address, self.media));
+        self.answered_at = Some(now);
+        self.acts
+            .retain(|(_, act)| !matches!(act, Act::Cancel | Act::GiveUp));
+        if self.cancelled {
+            return self.acts.push((now, Act::HangUp));
+        }
+        match self.intent.talking {
+            Talking::Stay => self
+                .acts
+                .push((now + Duration::from_secs(150), Act::HangUp)),
+            Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp)),
+            Talking::Crash { after } => self.acts.push((now + after, Act::Vanish)),
+            Talking::Hold { after, length } => {
+                self.acts.push((now + after, Act::Hold(true)));
+                self.acts.push((now + after + length, Act::Hold(false)));
+                self.acts.push((
+                    now + after + length + self.chance.millis(500, 20_000),
+                    Act::HangUp,
+                ));
+            }
+        }
+    }
+}

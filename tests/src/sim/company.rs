@@ -1,0 +1,148 @@
+//! The company of a simulation: agents with telephones, lines, one trunk, drawn from the seed.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use model::{
+    Agent, Device, DeviceId, DigestOffer, Directory, Line, LineId, MediaSource, Skill, Trunk,
+    TrunkId, UserId,
+};
+
+use super::{chance::Chance, digest, phone::Phone};
+
+const REALM: &str = "ringbook";
+
+/// Where the exchange is.
+pub fn exchange() -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 5060))
+}
+
+/// The address of a telephone.
+pub fn phone_address(agent: usize, device: usize) -> SocketAddr {
+    SocketAddr::from(([10, 1, octet(agent), octet(device) + 1], 5060))
+}
+
+/// The address of a caller's gateway, within the trunk's network.
+pub fn caller_address(caller: usize) -> SocketAddr {
+    SocketAddr::from((
+        [198, 51, octet(caller / 250), octet(caller % 250) + 1],
+        5060,
+    ))
+}
+
+fn octet(number: usize) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
+}
+
+/// The calling number of a caller, digits only; every caller has another.
+pub fn caller_number(caller: usize) -> String {
+    format!("7916{:07}", 1_000_000 + caller)
+}
+
+/// The number of a line, digits only.
+pub fn line_number(line: usize) -> String {
+    format!("7495{:07}", 1_000_000 + line)
+}
+
+/// How many of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Agents.
+    pub agents: usize,
+    /// Most telephones of one agent.
+    pub devices: usize,
+    /// Lines.
+    pub lines: usize,
+}
+
+/// A company and its telephones.
+#[derive(Debug)]
+pub struct Company {
+    /// What the administrator has set.
+    pub directory: Arc<Directory>,
+    /// The telephones, and whose each is.
+    pub phones: BTreeMap<SocketAddr, Phone>,
+    /// Who owns the telephone at an address.
+    pub owners: BTreeMap<SocketAddr, UserId>,
+}
+
+impl Company {
+    /// Draws a company. Agent `n` is user `n + 1`.
+    pub fn drawn(size: Size, wrap_up: bool, chance: &mut Chance) -> Self {
+        let mut directory = Directory::default();
+        let (mut phones, mut owners) = (BTreeMap::new(), BTreeMap::new());
+        for agent in 0..size.agents {
+            let user = UserId(agent as i64 + 1);
+            directory.agents.push(Agent {
+                user,
+                name: format!("Agent {agent}"),
+                short_number: (100 + agent).to_string(),
+                away: false,
+                ring_timeout_secs: *chance.pick(&[5, 10, 20]),
+                wrap_up_secs: if wrap_up {
+                    *chance.pick(&[0, 0, 3, 10])
+                } else {
+                    0
+                },
+            });
+            let devices = 1 + usize::try_from(chance.below(size.devices as u64)).unwrap_or(0);
+            for device in 0..devices {
+                let name = format!("a{agent}d{device}");
+                let address = phone_address(agent, device);
+                directory
+                    .devices
+                    .push(telephone(user, &name, agent * 10 + device));
+                phones.insert(
+                    address,
+                    Phone::new(address, exchange(), &name, "secret", chance.split()),
+                );
+                owners.insert(address, user);
+            }
+        }
+        for line in 0..size.lines {
+            let id = LineId(line as i64 + 1);
+            directory.lines.push(Line {
+                id,
+                number: format!("+{}", line_number(line)),
+                aliases: Vec::new(),
+                name: format!("Line {line}"),
+                channel: None,
+                ring_timeout_secs: None,
+                recorded: chance.permille(700),
+            });
+            for agent in &directory.agents {
+                let level = u8::try_from(chance.below(11)).unwrap_or(0);
+                directory.skills.push(Skill {
+                    user: agent.user,
+                    line: id,
+                    level,
+                });
+            }
+        }
+        directory.trunks.push(Trunk {
+            id: TrunkId(1),
+            name: "Trunk".to_owned(),
+            networks: "198.51.0.0/16".parse().into_iter().collect(),
+            media_networks: Vec::new(),
+            trusted_identity: true,
+            most_calls: None,
+        });
+        Self {
+            directory: Arc::new(directory),
+            phones,
+            owners,
+        }
+    }
+}
+
+fn telephone(user: UserId, name: &str, number: usize) -> Device {
+    Device {
+        id: DeviceId(number as i64 + 1),
+        user,
+        name: name.to_owned(),
+        auth_user: name.to_owned(),
+        ha1_md5: digest::ha1(name, REALM, "secret"),
+        ha1_sha256: String::new(),
+        digest: DigestOffer::Md5,
+        media_source: MediaSource::Automatic,
+    }
+}

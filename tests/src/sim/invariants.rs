@@ -1,0 +1,314 @@
+//! What must hold after every story, read from the wire, the journal, the media plane and released resources.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use call::{Event, EventKind};
+use model::{AgentState, CallId, UserId};
+use switch::Resources;
+
+use super::{
+    centre::Centre,
+    message::{number_of, tag_of},
+    wire::Record,
+};
+
+/// Everything that does not hold; empty if the exchange behaved.
+pub fn violations(centre: &Centre) -> Vec<String> {
+    let mut found = centre.wrongs.clone();
+    found.extend(centre.plane.wrongs.iter().cloned());
+    found.extend(centre.world.wrongs.iter().cloned());
+    one_final_answer(centre, &mut found);
+    one_conversation_per_agent(centre, &mut found);
+    no_strangers(centre, &mut found);
+    the_journal_tells_what_happened(centre, &mut found);
+    everybody_ends(centre, &mut found);
+    everything_is_given_back(centre, &mut found);
+    found
+}
+
+fn one_final_answer(centre: &Centre, found: &mut Vec<String>) {
+    let mut finals: BTreeMap<(SocketAddr, &str, u32, &str, u32), BTreeSet<String>> =
+        BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    for record in &centre.wire {
+        let message = &record.message;
+        let key = (
+            record.party,
+            message.text("Call-ID"),
+            message.cseq(),
+            message.branch(),
+            record.life,
+        );
+        if message.method() != "INVITE" || message.start.starts_with("ACK") {
+            continue;
+        }
+        if record.incoming && message.is_request() {
+            asked.insert(key);
+        }
+        if let Some(status) = message
+            .status()
+            .filter(|status| !record.incoming && *status >= 200)
+        {
+            let tag = tag_of(message.text("To")).unwrap_or("no tag");
+            finals
+                .entry(key)
+                .or_default()
+                .insert(format!("{status} {tag}"));
+        }
+    }
+    for key in asked {
+        let count = finals.get(&key).map_or(0, BTreeSet::len);
+        let cut_off = key.4 < centre.life;
+        if count > 1 || (count == 0 && !cut_off) {
+            found.push(format!(
+                "INVITE {key:?} has the final answers {:?}",
+                finals.get(&key)
+            ));
+        }
+    }
+}
+
+/// One agent's telephone in conversation, as the exchange saw it.
+struct Span {
+    agent: UserId,
+    caller: String,
+    from: Duration,
+    to: Duration,
+}
+
+fn spans(centre: &Centre) -> (Vec<Span>, Vec<Span>) {
+    let (mut talking, mut ringing) = (Vec::new(), Vec::new());
+    let mut open: BTreeMap<(SocketAddr, &str), Vec<&Record>> = BTreeMap::new();
+    for record in &centre.wire {
+        if centre.owners.contains_key(&record.party) {
+            open.entry((record.party, record.message.text("Call-ID")))
+                .or_default()
+                .push(record);
+        }
+    }
+    for ((phone, _), records) in open {
+        let Some(invite) = records
+            .iter()
+            .find(|r| !r.incoming && r.message.start.starts_with("INVITE"))
+        else {
+            continue;
+        };
+        let killed = |r: &&&Record| r.life > invite.life;
+        let first =
+            |wanted: &dyn Fn(&Record) -> bool| records.iter().find(|r| wanted(r)).map(|r| r.at);
+        let answer = |r: &Record| {
+            r.incoming
+                && r.message.method() == "INVITE"
+                && r.message.cseq() == invite.message.cseq()
+        };
+        let status = |r: &Record| r.message.status().unwrap_or(0);
+        let rings = first(&|r| answer(r) && (101..200).contains(&status(r)));
+        let takes = first(&|r| answer(r) && (200..300).contains(&status(r)));
+        let refuses = first(&|r| answer(r) && status(r) >= 300);
+        let withdrawn = first(&|r| !r.incoming && r.message.start.starts_with("CANCEL"));
+        let bye = first(&|r| r.message.start.starts_with("BYE"));
+        let reborn = records.iter().find(killed).map(|r| r.at);
+        let span = |from: Duration, ends: [Option<Duration>; 4]| Span {
+            agent: centre.owners[&phone],
+            caller: number_of(invite.message.text("From")),
+            from,
+            to: ends.into_iter().flatten().min().unwrap_or(from).max(from),
+        };
+        if let Some(from) = rings {
+            ringing.push(span(from, [takes, refuses, withdrawn, reborn.or(bye)]));
+        }
+        if let Some(from) = takes {
+            talking.push(span(from, [bye, reborn, None, None]));
+        }
+    }
+    (talking, ringing)
+}
+
+fn one_conversation_per_agent(centre: &Centre, found: &mut Vec<String>) {
+    let (talking, ringing) = spans(centre);
+    for (number, one) in talking.iter().enumerate() {
+        let others = talking[number + 1..].iter().map(|other| ("talks", other));
+        for (does, other) in others.chain(ringing.iter().map(|other| ("is rung", other))) {
+            let overlap = one.from.max(other.from) < one.to.min(other.to);
+            if one.agent == other.agent && one.caller != other.caller && overlap {
+                found.push(format!(
+                    "agent {} talks to {} from {:?} to {:?} and {does} for {} from {:?} to {:?}",
+                    one.agent, one.caller, one.from, one.to, other.caller, other.from, other.to
+                ));
+            }
+        }
+    }
+}
+
+fn no_strangers(centre: &Centre, found: &mut Vec<String>) {
+    for bridge in &centre.plane.bridges {
+        let of = |media| centre.media_of.get(media);
+        if of(&bridge.a).is_none() || of(&bridge.a) != of(&bridge.b) {
+            found.push(format!(
+                "media of {:?} and of {:?} are joined: {bridge:?}",
+                of(&bridge.a),
+                of(&bridge.b)
+            ));
+        }
+    }
+}
+
+fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
+    let mut ids = BTreeSet::new();
+    let mut calls: BTreeMap<CallId, Vec<&Event>> = BTreeMap::new();
+    for event in &centre.world.journal {
+        if !ids.insert(event.id) {
+            found.push(format!("{:?} stands in the journal twice", event.id));
+        }
+        calls.entry(event.call).or_default().push(event);
+    }
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for (call, events) in &calls {
+        one_call(*call, events, centre.life == 0, found);
+        for event in events {
+            if let (EventKind::Ended { missed: false, .. }, Some(number)) =
+                (&event.kind, centre.world.number(*call))
+            {
+                *told.entry(number.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    if centre.life > 0 {
+        return;
+    }
+    if calls.len() != centre.world.numbers.len() {
+        found.push(format!(
+            "{} calls came in, {} stand in the journal",
+            centre.world.numbers.len(),
+            calls.len()
+        ));
+    }
+    let answered: BTreeSet<String> = centre
+        .wire
+        .iter()
+        .filter(|r| !r.incoming && centre.callers.contains_key(&r.party))
+        .filter(|r| r.message.status() == Some(200) && r.message.method() == "INVITE")
+        .map(|r| number_of(r.message.text("From")))
+        .collect();
+    for number in &answered {
+        if told.remove(number) != Some(1) {
+            found.push(format!(
+                "{number} had a conversation that is not in the journal once"
+            ));
+        }
+    }
+    for number in told.keys() {
+        found.push(format!(
+            "the journal tells of a conversation with {number} that never was"
+        ));
+    }
+}
+
+fn one_call(call: CallId, events: &[&Event], whole: bool, found: &mut Vec<String>) {
+    let count = |wanted: &dyn Fn(&EventKind) -> bool| {
+        events.iter().filter(|event| wanted(&event.kind)).count()
+    };
+    let ended = count(&|kind| matches!(kind, EventKind::Ended { .. }));
+    let arrived = count(&|kind| matches!(kind, EventKind::Arrived { .. }));
+    let first = matches!(events[0].kind, EventKind::Arrived { .. });
+    if ended != 1 || arrived != 1 || !first {
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.name()).collect();
+        found.push(format!("{call:?} stands in the journal as {kinds:?}"));
+    }
+    if !whole {
+        return;
+    }
+    let offered = count(&|kind| matches!(kind, EventKind::Offered { .. }));
+    let settled = count(&|kind| {
+        matches!(
+            kind,
+            EventKind::OfferEnded { .. } | EventKind::OfferAccepted { .. }
+        )
+    });
+    if offered != settled {
+        found.push(format!(
+            "{call:?} has {offered} offers, {settled} of them ended"
+        ));
+    }
+    let recorded = count(&|kind| {
+        matches!(
+            kind,
+            EventKind::ConversationStarted {
+                recording: Some(_),
+                ..
+            }
+        )
+    });
+    let ready = count(&|kind| matches!(kind, EventKind::RecordingReady { .. }));
+    if recorded != ready {
+        found.push(format!(
+            "{call:?} has {recorded} recordings, {ready} of them ready"
+        ));
+    }
+}
+
+fn everybody_ends(centre: &Centre, found: &mut Vec<String>) {
+    for (address, caller) in &centre.callers {
+        if caller.outcome.is_none() {
+            found.push(format!("caller {address} never ends"));
+        }
+    }
+    for phone in centre.phones.values().filter(|phone| phone.alive) {
+        for call in phone.calls.iter().filter(|call| !call.over) {
+            found.push(format!(
+                "{} still has a call with {}: {}",
+                phone.user,
+                call.caller,
+                call.invite.text("Call-ID")
+            ));
+        }
+    }
+    for changed in centre.agents.values() {
+        if !matches!(
+            changed.state,
+            AgentState::Available | AgentState::Away { .. }
+        ) {
+            found.push(format!(
+                "agent {} is stuck: {:?}",
+                changed.agent, changed.state
+            ));
+        }
+    }
+}
+
+fn everything_is_given_back(centre: &Centre, found: &mut Vec<String>) {
+    let held = centre.resources();
+    if held != Resources::default() {
+        found.push(format!("the exchange still holds {held:?}"));
+    }
+    if centre.plane.open_legs() > 0 || centre.plane.open_recordings() > 0 {
+        let (legs, recordings) = (centre.plane.open_legs(), centre.plane.open_recordings());
+        found.push(format!(
+            "{legs} ports and {recordings} recordings are still open"
+        ));
+    }
+    if !centre.world.ledger.is_empty() {
+        found.push(format!("still reserved: {:?}", centre.world.ledger));
+    }
+    for (call, agent) in offers(centre) {
+        if !centre.world.cards.contains(&(call, agent)) {
+            found.push(format!("{agent} was rung for {call:?} without a card"));
+        }
+    }
+}
+
+/// Offers that rang, by the journal.
+fn offers(centre: &Centre) -> impl Iterator<Item = (CallId, UserId)> {
+    centre
+        .world
+        .journal
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Ringing { agent, .. } => Some((event.call, agent)),
+            _ => None,
+        })
+}

@@ -1,0 +1,24 @@
+//! A call centre around the pure exchange, in virtual time: telephones, a trunk with callers, a network that loses,
+//! doubles and reorders, a contact base, a store, a ledger and screens, all of it drawn from one seed.
+//!
+//! The telephones and callers read and write SIP as text and know nothing of the product's crates, so that an error
+//! in those cannot cancel itself out. What must hold is read from the wire, the journal and released resources.
+
+pub mod caller;
+pub mod centre;
+pub mod chance;
+pub mod company;
+pub mod digest;
+pub mod invariants;
+pub mod message;
+pub mod network;
+pub mod phone;
+pub mod plane;
+pub mod reliable;
+pub mod talk;
+pub mod wire;
+pub mod world;
+
+pub use caller::{Caller, Intent, Outcome};
+pub use centre::{Centre, Setup};
+pub use phone::{Answering, Talking};

@@ -1,0 +1,470 @@
+//! A telephone: registers, rings, is answered or not, holds, hangs up, and sometimes dies.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use super::{
+    chance::Chance,
+    digest,
+    message::{Message, number_of, sdp, tag_of},
+    reliable::{Incoming, Lost, Reliable},
+    talk::Talk,
+};
+
+const REGISTER_SECS: u64 = 60;
+
+/// What the person at the telephone does when it rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Takes the call.
+    Answer {
+        /// After this long.
+        after: Duration,
+        /// And then.
+        then: Talking,
+    },
+    /// Declines, or the phone does.
+    Refuse {
+        /// After this long.
+        after: Duration,
+        /// With this status.
+        status: u16,
+    },
+    /// Lets it ring.
+    Ignore,
+    /// The phone does not say a word.
+    Silent,
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+}
+
+/// What the person does in the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talking {
+    /// Talks until the client hangs up.
+    Stay,
+    /// Hangs up.
+    HangUp {
+        /// After this long.
+        after: Duration,
+    },
+    /// Holds the client and comes back.
+    Hold {
+        /// After this long.
+        after: Duration,
+        /// For this long.
+        length: Duration,
+    },
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Act {
+    Register,
+    Ring(String),
+    Answer(String, Talking),
+    Refuse(String, u16),
+    HangUp(String),
+    Hold(String, bool),
+    Crash,
+    Boot,
+}
+
+/// One call at a telephone.
+#[derive(Debug)]
+pub struct PhoneCall {
+    /// Digits of the number on its display.
+    pub caller: String,
+    /// The INVITE.
+    pub invite: Message,
+    /// We answered 200.
+    pub answered: bool,
+    /// Refused, withdrawn or over.
+    pub over: bool,
+    /// The dialog once answered.
+    pub talk: Option<Talk>,
+    tag: String,
+    media: SocketAddr,
+}
+
+/// A telephone.
+#[derive(Debug)]
+pub struct Phone {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// User part of its address of record and digest user.
+    pub user: String,
+    /// It has power.
+    pub alive: bool,
+    /// Its calls.
+    pub calls: Vec<PhoneCall>,
+    /// What the person does with the next calls; then by chance.
+    pub script: VecDeque<Answering>,
+    /// It is to be left alone: no more refreshing of its registration.
+    pub retired: bool,
+    /// Registered, as far as it knows.
+    pub registered: bool,
+    /// The transaction layer.
+    pub reliable: Reliable,
+    password: String,
+    switch: SocketAddr,
+    chance: Chance,
+    cseq: u32,
+    boots: u32,
+    next_port: u16,
+    acts: Vec<(Duration, Act)>,
+}
+
+impl Phone {
+    /// A telephone that registers as soon as it is asked for the time.
+    pub fn new(
+        address: SocketAddr,
+        switch: SocketAddr,
+        user: &str,
+        password: &str,
+        chance: Chance,
+    ) -> Self {
+        Self {
+            address,
+            user: user.to_owned(),
+            alive: true,
+            calls: Vec::new(),
+            script: VecDeque::new(),
+            retired: false,
+            registered: false,
+            reliable: Reliable::default(),
+            password: password.to_owned(),
+            switch,
+            chance,
+            cseq: 0,
+            boots: 0,
+            next_port: 10_000,
+            acts: vec![(Duration::ZERO, Act::Register)],
+        }
+    }
+
+    /// True if something of the telephone sends sound from this address.
+    pub fn sends_from(&self, media: SocketAddr) -> bool {
+        let talks = |call: &PhoneCall| call.media == media && call.answered && !call.over;
+        self.alive
+            && self.calls.iter().any(|call| {
+                talks(call)
+                    && call
+                        .talk
+                        .as_ref()
+                        .is_none_or(|talk| !talk.holding && !talk.over)
+            })
+    }
+
+    /// Loses power now.
+    pub fn crash(&mut self, now: Duration) {
+        self.alive = false;
+        self.registered = false;
+        self.calls.clear();
+        self.reliable = Reliable::default();
+        self.acts.clear();
+        if !self.retired {
+            let off = self.chance.millis(5_000, 90_000);
+            self.acts.push((now + off, Act::Boot));
+        }
+    }
+
+    /// When [`Phone::timer`] has something to do.
+    pub fn next(&self) -> Option<Duration> {
+        let acts = self.acts.iter().map(|(at, _)| *at).min();
+        [acts, self.reliable.next()].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn timer(&mut self, now: Duration) {
+        for lost in self.reliable.timer(now) {
+            match lost {
+                Lost::Answer(request) if request.method() == "REGISTER" => self.again(now, 5),
+                Lost::Answer(request) => self.end(request.text("Call-ID")),
+                Lost::Ack(answer) => {
+                    // RFC 3261 §13.3.1.4: no ACK, so the dialog is ended.
+                    let call_id = answer.text("Call-ID").to_owned();
+                    self.act(now, Act::HangUp(call_id));
+                }
+            }
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
+        while self.acts.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, act) = self.acts.remove(0);
+            self.act(now, act);
+        }
+    }
+
+    fn again(&mut self, now: Duration, secs: u64) {
+        self.acts.retain(|(_, act)| *act != Act::Register);
+        if !self.retired {
+            self.acts
+                .push((now + Duration::from_secs(secs), Act::Register));
+        }
+    }
+
+    fn act(&mut self, now: Duration, act: Act) {
+        match act {
+            Act::Register => self.register(now, None),
+            Act::Crash => self.crash(now),
+            Act::Boot => {
+                self.alive = true;
+                self.boots += 1;
+                self.act(now, Act::Register);
+            }
+            Act::Ring(call) => self.answer(now, &call, 180, None),
+            Act::Refuse(call, status) => self.answer(now, &call, status, None),
+            Act::Answer(call, then) => self.answer(now, &call, 200, Some(then)),
+            Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
+                talk.hang_up(now, reliable, chance)
+            }),
+            Act::Hold(call, held) => {
+                self.talk(&call, |talk, reliable, chance| {
+                    talk.hold(now, held, reliable, chance)
+                });
+            }
+        }
+    }
+
+    fn talk(&mut self, call_id: &str, act: impl FnOnce(&mut Talk, &mut Reliable, &mut Chance)) {
+        let call = self
+            .calls
+            .iter_mut()
+            .find(|call| call.invite.text("Call-ID") == call_id);
+        if let Some(talk) = call.and_then(|call| call.talk.as_mut()) {
+            act(talk, &mut self.reliable, &mut self.chance);
+        }
+    }
+
+    fn register(&mut self, now: Duration, authorization: Option<String>) {
+        self.cseq += 1;
+        let host = self.switch.ip();
+        let branch = format!("z9hG4bK{}", self.chance.word());
+        let aor = format!("<sip:{}@{host}>", self.user);
+        let mut request =
+            Message::request("REGISTER", &format!("sip:{host}"), self.address, &branch)
+                .with("From", format!("{aor};tag={}", self.chance.word()))
+                .with("To", aor)
+                .with("Call-ID", format!("r{}-{}", self.boots, self.user))
+                .with("CSeq", format!("{} REGISTER", self.cseq))
+                .with("Contact", format!("<sip:{}@{}>", self.user, self.address))
+                .with("Expires", REGISTER_SECS.to_string());
+        if let Some(authorization) = authorization {
+            request = request.with("Authorization", authorization);
+        }
+        self.reliable.ask(now, request);
+    }
+
+    /// A datagram came.
+    pub fn receive(&mut self, now: Duration, message: Message) {
+        if !self.alive {
+            return;
+        }
+        match self.reliable.receive(now, message) {
+            Some(Incoming::Request(request)) => self.asked(now, &request),
+            Some(Incoming::Response(response, request)) => self.answered(now, &response, &request),
+            Some(Incoming::Ack(_)) | None => {}
+        }
+    }
+
+    fn find(&mut self, call_id: &str) -> Option<&mut PhoneCall> {
+        self.calls
+            .iter_mut()
+            .find(|call| call.invite.text("Call-ID") == call_id)
+    }
+
+    fn end(&mut self, call_id: &str) {
+        if let Some(call) = self.find(call_id) {
+            call.over = true;
+        }
+    }
+
+    fn asked(&mut self, now: Duration, request: &Message) {
+        let call_id = request.text("Call-ID").to_owned();
+        let in_dialog = tag_of(request.text("To")).is_some();
+        if request.method() == "INVITE" && !in_dialog {
+            return self.rung(now, request);
+        }
+        let Some(call) = self
+            .calls
+            .iter_mut()
+            .find(|call| call.invite.text("Call-ID") == call_id)
+        else {
+            let status = if request.method() == "OPTIONS" && !in_dialog {
+                200
+            } else {
+                481
+            };
+            return self
+                .reliable
+                .answer(now, request, Message::response(request, status, "none"));
+        };
+        if request.method() == "CANCEL" {
+            let tag = call.tag.clone();
+            let (withdrawn, invite) = (!call.answered && !call.over, call.invite.clone());
+            call.over |= withdrawn;
+            self.reliable
+                .answer(now, request, Message::response(request, 200, &tag));
+            if withdrawn {
+                self.reliable
+                    .answer(now, &invite, Message::response(&invite, 487, &tag));
+            }
+            return;
+        }
+        if let Some(talk) = &mut call.talk {
+            talk.asked(now, request, &mut self.reliable);
+            call.over |= talk.over;
+        } else {
+            self.reliable
+                .answer(now, request, Message::response(request, 481, "none"));
+        }
+    }
+
+    fn rung(&mut self, now: Duration, invite: &Message) {
+        let call_id = invite.text("Call-ID").to_owned();
+        self.next_port += 2;
+        self.calls.push(PhoneCall {
+            caller: number_of(invite.text("From")),
+            invite: invite.clone(),
+            answered: false,
+            over: false,
+            talk: None,
+            tag: self.chance.word(),
+            media: SocketAddr::new(self.address.ip(), self.next_port),
+        });
+        let answering = self
+            .script
+            .pop_front()
+            .unwrap_or_else(|| drawn_answering(&mut self.chance));
+        let soon = now + self.chance.millis(5, 300);
+        match answering {
+            Answering::Silent => return,
+            Answering::Answer { after, then } => {
+                self.acts
+                    .push((now + after, Act::Answer(call_id.clone(), then)));
+            }
+            Answering::Refuse { after, status } => {
+                self.acts
+                    .push((now + after, Act::Refuse(call_id.clone(), status)));
+            }
+            Answering::Ignore => {}
+            Answering::Crash { after } => self.acts.push((now + after, Act::Crash)),
+        }
+        self.acts.push((soon, Act::Ring(call_id)));
+    }
+
+    fn answer(&mut self, now: Duration, call_id: &str, status: u16, then: Option<Talking>) {
+        let (address, chance) = (self.address, &mut self.chance);
+        let Some(call) = self
+            .calls
+            .iter_mut()
+            .find(|call| call.invite.text("Call-ID") == call_id)
+        else {
+            return;
+        };
+        if call.over || call.answered {
+            return;
+        }
+        let mut answer = Message::response(&call.invite, status, &call.tag)
+            .with("Contact", format!("<sip:x@{address}>"));
+        call.over = status >= 300;
+        if let Some(then) = then {
+            answer = answer.with_sdp(sdp(call.media, 1, "sendrecv"));
+            call.answered = true;
+            call.talk = Some(Talk::new(&call.invite, &answer, false, address, call.media));
+            let id = call_id.to_owned();
+            match then {
+                Talking::Stay => {}
+                Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
+                Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
+                Talking::Hold { after, length } => {
+                    self.acts.push((now + after, Act::Hold(id.clone(), true)));
+                    self.acts
+                        .push((now + after + length, Act::Hold(id.clone(), false)));
+                    let rest = chance.millis(500, 10_000);
+                    self.acts
+                        .push((now + after + length + rest, Act::HangUp(id)));
+                }
+            }
+        }
+        let invite = call.invite.clone();
+        self.reliable.answer(now, &invite, answer);
+    }
+
+    fn answered(&mut self, now: Duration, response: &Message, request: &Message) {
+        let status = response.status().unwrap_or(0);
+        if request.method() == "REGISTER" {
+            return self.registered(now, response, request);
+        }
+        if status >= 200 {
+            let call_id = request.text("Call-ID").to_owned();
+            self.talk(&call_id, |talk, reliable, chance| {
+                talk.answered(response, request, reliable, chance)
+            });
+            if self
+                .find(&call_id)
+                .is_some_and(|call| call.talk.as_ref().is_some_and(|talk| talk.over))
+            {
+                self.end(&call_id);
+            }
+        }
+    }
+
+    fn registered(&mut self, now: Duration, response: &Message, request: &Message) {
+        match response.status() {
+            Some(401)
+                if request.header("Authorization").is_none()
+                    || response.text("WWW-Authenticate").contains("stale=true") =>
+            {
+                let answer = digest::authorization(response, request, &self.user, &self.password);
+                if answer.is_some() {
+                    self.register(now, answer);
+                }
+            }
+            Some(200) => {
+                self.registered = true;
+                self.again(now, REGISTER_SECS / 2);
+            }
+            Some(100..200) => {}
+            _ => self.again(now, 5),
+        }
+    }
+}
+
+fn drawn_answering(chance: &mut Chance) -> Answering {
+    let after = chance.millis(300, 12_000);
+    match chance.below(100) {
+        0..58 => Answering::Answer {
+            after,
+            then: drawn_talking(chance),
+        },
+        58..68 => Answering::Refuse { after, status: 603 },
+        68..78 => Answering::Refuse {
+            after: chance.millis(1, 50),
+            status: 486,
+        },
+        78..82 => Answering::Refuse { after, status: 480 },
+        82..92 => Answering::Ignore,
+        92..96 => Answering::Silent,
+        _ => Answering::Crash { after },
+    }
+}
+
+fn drawn_talking(chance: &mut Chance) -> Talking {
+    let after = chance.millis(100, 40_000);
+    match chance.below(100) {
+        0..40 => Talking::Stay,
+        40..70 => Talking::HangUp { after },
+        70..92 => Talking::Hold {
+            after,
+            length: chance.millis(200, 60_000),
+        },
+        _ => Talking::Crash { after },
+    }
+}

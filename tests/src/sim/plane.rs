@@ -1,0 +1,250 @@
+//! The media plane as far as the exchange can see it: ports, bridges, recordings, silence.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use media::plane::{Command, ConversationKey, Event, LegKey, LegStats, RecordingSummary, Remote};
+
+const PORT_REST: Duration = Duration::from_secs(2);
+const RTP_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Leg {
+    local: SocketAddr,
+    remote: Option<Remote>,
+    peer: Option<LegKey>,
+    held: bool,
+    quiet_since: Duration,
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Recording {
+    file: String,
+    since: Duration,
+    stopped: bool,
+}
+
+/// A join of two legs: where each of the two hears.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge {
+    /// When.
+    pub at: Duration,
+    /// Far end of one leg.
+    pub a: SocketAddr,
+    /// Far end of the other.
+    pub b: SocketAddr,
+}
+
+/// Everything that the exchange ordered of the media plane.
+#[derive(Debug, Default)]
+pub struct Plane {
+    legs: BTreeMap<LegKey, Leg>,
+    used: BTreeSet<LegKey>,
+    closed: BTreeMap<SocketAddr, Duration>,
+    recordings: BTreeMap<ConversationKey, Recording>,
+    /// Every join, in order.
+    pub bridges: Vec<Bridge>,
+    /// Orders that no correct exchange gives.
+    pub wrongs: Vec<String>,
+}
+
+impl Plane {
+    /// Ports in use.
+    pub fn open_legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Recordings that are not closed.
+    pub fn open_recordings(&self) -> usize {
+        self.recordings.len()
+    }
+
+    /// The process died.
+    pub fn reset(&mut self) {
+        self.legs.clear();
+        self.used.clear();
+        self.closed.clear();
+        self.recordings.clear();
+    }
+
+    /// Who hears what is sent to this port of ours.
+    pub fn heard_at(&self, local: SocketAddr) -> Option<SocketAddr> {
+        let leg = self.legs.values().find(|leg| leg.local == local)?;
+        let peer = self.legs.get(&leg.peer?)?;
+        peer.remote.as_ref().map(|remote| remote.rtp)
+    }
+
+    /// Carries out an order; what follows from it, and whether it does so at once.
+    pub fn order(&mut self, now: Duration, command: Command, open_fails: bool) -> Vec<Event> {
+        match command {
+            Command::Open {
+                leg,
+                local_ip,
+                port,
+            } => self.open(now, leg, SocketAddr::new(local_ip, port), open_fails),
+            Command::SetRemote { leg, remote } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    leg.quiet_since = now;
+                    leg.remote = Some(remote);
+                }
+                Vec::new()
+            }
+            Command::Join { a, b, .. } => {
+                self.join(now, a, b);
+                Vec::new()
+            }
+            Command::Hold { leg, held } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    (leg.held, leg.quiet_since, leg.told) = (held, now, false);
+                }
+                Vec::new()
+            }
+            Command::StartRecording {
+                conversation,
+                file,
+                client,
+                agent,
+                ..
+            } => {
+                if !self.legs.contains_key(&client) || !self.legs.contains_key(&agent) {
+                    self.wrongs
+                        .push(format!("recording {file} of a leg that is not open"));
+                }
+                let recording = Recording {
+                    file,
+                    since: now,
+                    stopped: false,
+                };
+                if self.recordings.insert(conversation, recording).is_some() {
+                    self.wrongs
+                        .push(format!("{conversation:?} is recorded twice"));
+                }
+                vec![Event::RecordingStarted { conversation }]
+            }
+            Command::StopRecording { conversation } => self.stop_recording(now, conversation),
+            Command::Close { leg } => self.close(now, leg),
+            Command::Play { .. } | Command::Stop { .. } => Vec::new(),
+        }
+    }
+
+    fn open(&mut self, now: Duration, leg: LegKey, local: SocketAddr, fails: bool) -> Vec<Event> {
+        if !self.used.insert(leg) {
+            self.wrongs.push(format!("{leg:?} is used a second time"));
+        }
+        if self.legs.values().any(|other| other.local == local) {
+            self.wrongs
+                .push(format!("{local} is opened while it is in use"));
+        }
+        if self
+            .closed
+            .get(&local)
+            .is_some_and(|at| now < *at + PORT_REST)
+        {
+            self.wrongs.push(format!("{local} was not left to rest"));
+        }
+        if fails {
+            return vec![Event::OpenFailed {
+                leg,
+                reason: "address in use".to_owned(),
+            }];
+        }
+        let fresh = Leg {
+            local,
+            remote: None,
+            peer: None,
+            held: false,
+            quiet_since: now,
+            told: false,
+        };
+        self.legs.insert(leg, fresh);
+        vec![Event::Opened { leg }]
+    }
+
+    fn join(&mut self, now: Duration, a: LegKey, b: LegKey) {
+        let remote = |key: LegKey| Some(self.legs.get(&key)?.remote.as_ref()?.rtp);
+        let (Some(far_a), Some(far_b)) = (remote(a), remote(b)) else {
+            // An order for a leg that is closed meanwhile, or could not be opened, is ignored.
+            if self.legs.contains_key(&a) && self.legs.contains_key(&b) {
+                self.wrongs
+                    .push(format!("{a:?} and {b:?} are joined without an address"));
+            }
+            return;
+        };
+        self.bridges.push(Bridge {
+            at: now,
+            a: far_a,
+            b: far_b,
+        });
+        for (one, other) in [(a, b), (b, a)] {
+            if let Some(leg) = self.legs.get_mut(&one) {
+                (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
+            }
+        }
+    }
+
+    fn stop_recording(&mut self, now: Duration, conversation: ConversationKey) -> Vec<Event> {
+        let Some(recording) = self.recordings.get_mut(&conversation) else {
+            return Vec::new();
+        };
+        if recording.stopped {
+            return Vec::new();
+        }
+        recording.stopped = true;
+        let length_ms = u64::try_from((now - recording.since).as_millis()).unwrap_or(u64::MAX);
+        let summary = RecordingSummary {
+            file: recording.file.clone(),
+            length_ms,
+            bytes: 58 + length_ms * 16,
+            gaps_ms: 0,
+            error: None,
+        };
+        vec![Event::RecordingClosed {
+            conversation,
+            summary,
+        }]
+    }
+
+    fn close(&mut self, now: Duration, key: LegKey) -> Vec<Event> {
+        let Some(leg) = self.legs.remove(&key) else {
+            return Vec::new();
+        };
+        self.closed.insert(leg.local, now);
+        for other in self
+            .legs
+            .values_mut()
+            .filter(|other| other.peer == Some(key))
+        {
+            other.peer = None;
+        }
+        vec![Event::Closed {
+            leg: key,
+            stats: LegStats::default(),
+        }]
+    }
+
+    /// The recorder has told the exchange of the end.
+    pub fn recording_told(&mut self, conversation: ConversationKey) {
+        self.recordings.remove(&conversation);
+    }
+
+    /// Bridged legs that nobody has sent anything to for a minute. `sends` says who sends sound from where.
+    pub fn silent(&mut self, now: Duration, sends: impl Fn(SocketAddr) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (&key, leg) in &mut self.legs {
+            let Some(remote) = leg.remote.as_ref().filter(|_| leg.peer.is_some()) else {
+                continue;
+            };
+            if sends(remote.rtp) {
+                (leg.quiet_since, leg.told) = (now, false);
+            } else if !leg.held && !leg.told && now >= leg.quiet_since + RTP_TIMEOUT {
+                leg.told = true;
+                events.push(Event::RtpTimeout { leg: key });
+            }
+        }
+        events
+    }
+}

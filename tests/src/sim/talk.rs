@@ -1,0 +1,146 @@
+//! A dialog from the side of a simulated telephone or caller: hang up, hold, resume, and what the other asks.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    chance::Chance,
+    message::{Message, sdp, uri_of},
+    reliable::Reliable,
+};
+
+/// One confirmed dialog.
+#[derive(Debug)]
+pub struct Talk {
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Where we hear.
+    pub media: SocketAddr,
+    /// Where the other side wants to hear.
+    pub remote_media: Option<SocketAddr>,
+    /// We put the other side on hold.
+    pub holding: bool,
+    /// A party sent or got BYE.
+    pub over: bool,
+    /// Our BYE has its final answer, or theirs was answered.
+    pub closed: bool,
+    address: SocketAddr,
+    local: String,
+    remote: String,
+    target: String,
+    cseq: u32,
+    sdp_version: u32,
+}
+
+impl Talk {
+    /// The dialog that an INVITE and its 2xx make. `ours` says who sent the INVITE.
+    pub fn new(
+        invite: &Message,
+        answer: &Message,
+        ours: bool,
+        address: SocketAddr,
+        media: SocketAddr,
+    ) -> Self {
+        let (from, to) = (answer.text("From").to_owned(), answer.text("To").to_owned());
+        let other = if ours { answer } else { invite };
+        Self {
+            call_id: invite.text("Call-ID").to_owned(),
+            media,
+            remote_media: other.media(),
+            holding: false,
+            over: false,
+            closed: false,
+            address,
+            target: uri_of(other.text("Contact")).to_owned(),
+            local: if ours { from.clone() } else { to.clone() },
+            remote: if ours { to } else { from },
+            cseq: if ours { invite.cseq() } else { 100 },
+            sdp_version: 1,
+        }
+    }
+
+    fn request(&mut self, method: &str, chance: &mut Chance) -> Message {
+        self.cseq += 1;
+        let branch = format!("z9hG4bK{}", chance.word());
+        Message::request(method, &self.target, self.address, &branch)
+            .with("From", self.local.clone())
+            .with("To", self.remote.clone())
+            .with("Call-ID", self.call_id.clone())
+            .with("CSeq", format!("{} {method}", self.cseq))
+            .with("Contact", format!("<sip:x@{}>", self.address))
+    }
+
+    /// Sends BYE.
+    pub fn hang_up(&mut self, now: Duration, reliable: &mut Reliable, chance: &mut Chance) {
+        if !self.over {
+            self.over = true;
+            let bye = self.request("BYE", chance);
+            reliable.ask(now, bye);
+        }
+    }
+
+    /// Holds the other side by re-INVITE, or takes it back.
+    pub fn hold(
+        &mut self,
+        now: Duration,
+        held: bool,
+        reliable: &mut Reliable,
+        chance: &mut Chance,
+    ) {
+        if !self.over {
+            self.holding = held;
+            self.sdp_version += 1;
+            let direction = if held { "sendonly" } else { "sendrecv" };
+            let offer = sdp(self.media, self.sdp_version, direction);
+            let invite = self.request("INVITE", chance).with_sdp(offer);
+            reliable.ask(now, invite);
+        }
+    }
+
+    /// Answers a request within the dialog.
+    pub fn asked(&mut self, now: Duration, request: &Message, reliable: &mut Reliable) {
+        if self.over {
+            // RFC 3261 §15.1.2: a BYE that crosses ours.
+            let status = if request.method() == "BYE" { 200 } else { 481 };
+            return reliable.answer(now, request, Message::response(request, status, "gone"));
+        }
+        let mut answer = Message::response(request, 200, "x")
+            .with("Contact", format!("<sip:x@{}>", self.address));
+        match request.method() {
+            "BYE" => (self.over, self.closed) = (true, true),
+            "INVITE" | "UPDATE" => {
+                self.remote_media = request.media().or(self.remote_media);
+                self.sdp_version += 1;
+                answer = answer.with_sdp(sdp(self.media, self.sdp_version, "sendrecv"));
+            }
+            "OPTIONS" => {}
+            _ => answer = Message::response(request, 405, "x"),
+        }
+        reliable.answer(now, request, answer);
+    }
+
+    /// Takes a final answer to a request of ours within the dialog.
+    pub fn answered(
+        &mut self,
+        response: &Message,
+        request: &Message,
+        reliable: &mut Reliable,
+        chance: &mut Chance,
+    ) {
+        let status = response.status().unwrap_or(0);
+        if status < 200 {
+            return;
+        }
+        if request.method() == "BYE" {
+            self.closed = true;
+        }
+        if request.method() == "INVITE" && status < 300 {
+            let branch = format!("z9hG4bK{}", chance.word());
+            reliable.acknowledge(response, request, &branch);
+            self.remote_media = response.media().or(self.remote_media);
+        }
+        if status == 481 || status == 408 {
+            // RFC 3261 §12.2.1.2: the dialog is gone.
+            (self.over, self.closed) = (true, true);
+        }
+    }
+}
