@@ -1,0 +1,248 @@
+//! What goes to clients: one JSON object per fact.
+
+use std::sync::Arc;
+
+use call::{Cause, Event, EventKind, Lead, OfferEnd, Party};
+use crm::Card;
+use model::{AgentChanged, AgentState, CallId, CallerIdentity, DeviceId, EventId, LineId, UserId};
+use serde::Serialize;
+
+use crate::{
+    card::{CardView, PastOffer, Why},
+    clock::{self, Moment},
+    cursor::Cursor,
+    roster::Roster,
+};
+
+/// A frame as sent: text that all its receivers share.
+pub(crate) type Text = Arc<str>;
+
+/// What a card needs besides its event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfferFacts {
+    pub(crate) caller: Arc<CallerIdentity>,
+    pub(crate) line: Option<LineId>,
+    pub(crate) previous: Vec<PastOffer>,
+}
+
+#[derive(Debug, Serialize)]
+struct Frame<'a> {
+    id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Cursor<'a>>,
+    at: Moment,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    call: CallId,
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Offered {
+        agent: UserId,
+        attempt: u16,
+        why: Why<'a>,
+        #[serde(flatten)]
+        card: Box<CardView<'a>>,
+    },
+    Identified {
+        #[serde(flatten)]
+        card: Box<CardView<'a>>,
+    },
+    Ringing {
+        agent: UserId,
+        lead: Option<Lead>,
+    },
+    OfferEnded {
+        agent: UserId,
+        end: OfferEnd,
+    },
+    OfferAccepted {
+        agent: UserId,
+        device: DeviceId,
+    },
+    Started {
+        agent: UserId,
+        device: DeviceId,
+        recorded: bool,
+    },
+    Held {
+        by: Party,
+        held: bool,
+    },
+    Ended {
+        cause: Cause,
+        by: Party,
+        agent: Option<UserId>,
+        talk_ms: u64,
+        wait_ms: u64,
+        missed: bool,
+    },
+    RecordingReady {
+        length_ms: u64,
+        bytes: u64,
+        gaps_ms: u64,
+        error: Option<&'a str>,
+    },
+    Bare {},
+}
+
+/// Whether clients are told of this fact by a frame of its own.
+pub(crate) fn is_frame(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Arrived { .. })
+}
+
+/// Whether the frame of this fact shows a card.
+pub(crate) fn shows_card(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Offered { .. } | EventKind::Identified { .. }
+    )
+}
+
+/// Writes the frame of a fact. `facts` and `card` count for those with a card only.
+pub(crate) fn write(
+    event: &Event,
+    cursor: Option<Cursor<'_>>,
+    facts: &OfferFacts,
+    card: Option<&Card>,
+    roster: &Roster,
+) -> Text {
+    let line = facts.line.and_then(|line| roster.line(line));
+    let body = match &event.kind {
+        EventKind::Offered {
+            agent,
+            attempt,
+            rule,
+            owner,
+            ..
+        } => Body::Offered {
+            agent: *agent,
+            attempt: *attempt,
+            why: Why::new(*rule, *owner, &facts.caller, &facts.previous, roster),
+            card: Box::new(CardView::new(&facts.caller, line, card, roster)),
+        },
+        EventKind::Identified { caller } => Body::Identified {
+            card: Box::new(CardView::new(caller, line, card, roster)),
+        },
+        EventKind::Ringing { agent, lead } => Body::Ringing {
+            agent: *agent,
+            lead: *lead,
+        },
+        EventKind::OfferEnded { agent, end } => Body::OfferEnded {
+            agent: *agent,
+            end: *end,
+        },
+        EventKind::OfferAccepted { agent, device } => Body::OfferAccepted {
+            agent: *agent,
+            device: *device,
+        },
+        EventKind::ConversationStarted {
+            agent,
+            device,
+            recording,
+            ..
+        } => Body::Started {
+            agent: *agent,
+            device: *device,
+            recorded: recording.is_some(),
+        },
+        EventKind::Held { by, held } => Body::Held {
+            by: *by,
+            held: *held,
+        },
+        EventKind::Ended {
+            cause,
+            by,
+            agent,
+            talk_ms,
+            wait_ms,
+            missed,
+        } => Body::Ended {
+            cause: *cause,
+            by: *by,
+            agent: *agent,
+            talk_ms: *talk_ms,
+            wait_ms: *wait_ms,
+            missed: *missed,
+        },
+        EventKind::RecordingReady {
+            length_ms,
+            bytes,
+            gaps_ms,
+            error,
+            ..
+        } => Body::RecordingReady {
+            length_ms: *length_ms,
+            bytes: *bytes,
+            gaps_ms: *gaps_ms,
+            error: error.as_deref(),
+        },
+        EventKind::Arrived { .. } | EventKind::LineAnswered | EventKind::RouteExhausted { .. } => {
+            Body::Bare {}
+        }
+    };
+    // A late identification is an update of the call for everybody who shows it.
+    let kind = match event.kind {
+        EventKind::Identified { .. } => "call.updated",
+        ref other => other.name(),
+    };
+    text(&Frame {
+        id: event.id,
+        cursor,
+        at: Moment(event.at),
+        kind,
+        call: event.call,
+        body,
+    })
+}
+
+#[derive(Serialize)]
+struct AgentFrame {
+    at: Moment,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    agent: UserId,
+    since: Moment,
+    #[serde(flatten)]
+    state: AgentState,
+}
+
+/// Writes the frame of an agent's state.
+pub(crate) fn write_agent(change: &AgentChanged) -> Text {
+    text(&AgentFrame {
+        at: Moment(change.since),
+        kind: "agent.changed",
+        agent: change.agent,
+        since: Moment(change.since),
+        state: change.state,
+    })
+}
+
+/// Writes a frame about the connection itself: `resync` or `ready`.
+pub(crate) fn write_mark(kind: &'static str, cursor: Cursor<'_>) -> Text {
+    #[derive(Serialize)]
+    struct Mark<'a> {
+        cursor: Cursor<'a>,
+        at: Moment,
+        #[serde(rename = "type")]
+        kind: &'static str,
+    }
+    text(&Mark {
+        cursor,
+        at: Moment(clock::utc()),
+        kind,
+    })
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "maps with string keys and no fallible Serialize: serialising them cannot fail"
+)]
+fn text(frame: &impl Serialize) -> Text {
+    let text = serde_json::to_string(frame).expect("a frame is plain data");
+    Text::from(text)
+}

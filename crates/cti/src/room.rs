@@ -1,0 +1,150 @@
+//! What is known about each running call: enough for its audience and its cards.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use call::{EffectId, Event, EventKind};
+use crm::Audience;
+use model::{CallId, CallerIdentity, LineId, UserId};
+
+use crate::{card::PastOffer, frame::OfferFacts};
+
+/// Ended calls whose recording may still come; the oldest is forgotten beyond that, and its
+/// audience then comes from the database.
+const MOST_ENDED: usize = 10_000;
+
+/// One call.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// Its arrival was seen, so that caller and line are known. False for a call from before a
+    /// restart.
+    arrived: bool,
+    caller: Arc<CallerIdentity>,
+    line: Option<LineId>,
+    participants: Vec<UserId>,
+    past_offers: Vec<PastOffer>,
+    recording: bool,
+    /// The attempt whose card's frame is not sent yet.
+    pub(crate) unsent_offer: Option<u16>,
+    /// Asked for before that frame was sent.
+    pub(crate) announce: Option<Announcement>,
+    pub(crate) reserved: Vec<UserId>,
+}
+
+/// An effect that waits for the frame of its card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    pub(crate) effect: EffectId,
+    pub(crate) agent: UserId,
+    pub(crate) attempt: u16,
+}
+
+/// How a call goes on after some facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    Runs,
+    /// Only the recording is still to come.
+    Ended,
+    Over,
+}
+
+impl Room {
+    /// Takes a fact. The facts that a card in `events` needs are those before it.
+    pub(crate) fn take(&mut self, events: &[Event]) -> (OfferFacts, Course) {
+        let mut facts = OfferFacts::default();
+        let mut course = Course::Runs;
+        for event in events {
+            match &event.kind {
+                EventKind::Arrived { line, caller, .. } => {
+                    self.arrived = true;
+                    self.line = Some(*line);
+                    self.caller = Arc::clone(caller);
+                }
+                EventKind::Offered { agent, .. } => {
+                    if !self.participants.contains(agent) {
+                        self.participants.push(*agent);
+                    }
+                    facts = self.facts();
+                }
+                EventKind::OfferEnded { agent, end } => self.past_offers.push(PastOffer {
+                    agent: *agent,
+                    end: *end,
+                }),
+                EventKind::Identified { caller } => {
+                    self.caller = Arc::clone(caller);
+                    facts = self.facts();
+                }
+                EventKind::ConversationStarted { recording, .. } => {
+                    self.recording = recording.is_some();
+                }
+                EventKind::Ended { .. } if self.recording => course = Course::Ended,
+                EventKind::Ended { .. } | EventKind::RecordingReady { .. } => {
+                    course = Course::Over;
+                }
+                _ => {}
+            }
+        }
+        (facts, course)
+    }
+
+    /// Who may see the call; none if that must be read from the database.
+    pub(crate) fn audience(&self) -> Option<Audience> {
+        let first = self.caller.matches.first();
+        self.arrived.then(|| Audience {
+            participants: self.participants.clone(),
+            client: first.map(|first| first.client).unwrap_or_default(),
+            owner: first.and_then(|first| first.manager),
+        })
+    }
+
+    fn facts(&self) -> OfferFacts {
+        OfferFacts {
+            caller: Arc::clone(&self.caller),
+            line: self.line,
+            previous: self.past_offers.clone(),
+        }
+    }
+}
+
+/// All calls.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    rooms: HashMap<CallId, Room>,
+    ended: VecDeque<CallId>,
+}
+
+impl Rooms {
+    pub(crate) fn room(&mut self, call: CallId) -> &mut Room {
+        self.rooms.entry(call).or_default()
+    }
+
+    pub(crate) fn existing(&mut self, call: CallId) -> Option<&mut Room> {
+        self.rooms.get_mut(&call)
+    }
+
+    /// Forgets the call if nothing of it is to come; what it had reserved is handed back.
+    pub(crate) fn close(&mut self, call: CallId, course: Course) -> Vec<UserId> {
+        let reserved = match (course, self.rooms.get_mut(&call)) {
+            (Course::Ended | Course::Over, Some(room)) => std::mem::take(&mut room.reserved),
+            _ => return Vec::new(),
+        };
+        if course == Course::Over {
+            self.rooms.remove(&call);
+            return reserved;
+        }
+        self.ended.push_back(call);
+        if self.ended.len() > MOST_ENDED {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.rooms.remove(&oldest);
+            }
+        }
+        reserved
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+}

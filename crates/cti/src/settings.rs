@@ -1,0 +1,51 @@
+//! What the rooms of this crate work with, and their limits.
+
+use std::{sync::Arc, time::Duration};
+
+use call::Event;
+use crm::{Base, Journal};
+
+/// The database behind its traits.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where facts become durable.
+    pub journal: Arc<dyn Journal<Event>>,
+    /// Who calls, and what is known about them.
+    pub base: Arc<dyn Base>,
+}
+
+/// Limits; what happens at each stands beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Frames that wait for one client; one more, and the client is closed as too slow.
+    pub most_waiting_frames: usize,
+    /// Clients connected at a time; one more is refused.
+    pub most_clients: usize,
+    /// Up to so many connected clients, agents are told the states of all agents; beyond that only
+    /// their own, since each change would become a frame for everybody. Administrators and
+    /// supervisors are always told all.
+    pub most_clients_for_presence: usize,
+    /// Facts that wait for a slow journal; what comes on top is lost to the journal, counted and
+    /// logged, and the call goes on.
+    pub most_waiting_events: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            most_waiting_frames: 1_000,
+            most_clients: 10_000,
+            most_clients_for_presence: 200,
+            most_waiting_events: 100_000,
+        }
+    }
+}
+
+/// How long a commit's frames wait for the journal before they go out without a cursor.
+pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a card's frame waits for what the database knows about the caller.
+pub(crate) const CARD_PATIENCE: Duration = Duration::from_millis(100);
+/// How long after a failure the journal is tried again.
+pub(crate) const JOURNAL_RETRY: Duration = Duration::from_millis(200);
+/// Most facts in one transaction.
+pub(crate) const MOST_EVENTS_PER_BATCH: usize = 1_000;
