@@ -1,0 +1,292 @@
+//! Calls as people look them up, and why each went where it went. Read-only: the journal makes them.
+
+use axum::{Json, extract::State};
+use crm::{Call, CallFilter, Offer, Recording, Route};
+use model::{CallId, CallerIdentity, Explanation, LineId, OrganisationId, PersonId, Rule, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    ApiState,
+    body::{Params, Path},
+    clients::ClientFields,
+    moment::Moment,
+    problem::Problem,
+    resource::{self, Items},
+    rights,
+    session::Identity,
+};
+
+/// The routes.
+pub fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(route))
+}
+
+/// One conversation, or the attempt at one.
+#[derive(Debug, Serialize, ToSchema)]
+struct CallView {
+    id: String,
+    /// `inbound`, `outbound` or `internal`.
+    direction: &'static str,
+    /// Id of the trunk it came by.
+    trunk: Option<String>,
+    /// Id of the line called.
+    line: Option<String>,
+    /// The calling number in its normal form; empty if withheld.
+    from: String,
+    /// The number called as it came.
+    to: String,
+    /// The best match, as far as the caller is known.
+    client: ClientFields,
+    /// Name of the best match.
+    client_name: Option<String>,
+    /// Id of the agent of the conversation, else of the last offer.
+    agent: Option<String>,
+    arrived_at: Moment,
+    /// When we answered the line.
+    answered_at: Option<Moment>,
+    /// When the conversation started.
+    started_at: Option<Moment>,
+    /// When it ended; none while it runs.
+    ended_at: Option<Moment>,
+    /// Why it ended.
+    cause: Option<String>,
+    /// Who ended it: `client`, `agent` or `system`.
+    ended_by: Option<String>,
+    /// From the start of the conversation to the end, in milliseconds.
+    talk_ms: u64,
+    /// From arrival to the conversation or the end, in milliseconds.
+    wait_ms: u64,
+    /// No conversation took place; false while the call runs.
+    missed: bool,
+    recording: Option<RecordingView>,
+}
+
+/// The recording of a conversation.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecordingView {
+    /// Where to hear it.
+    url: String,
+    /// File, relative to the recordings folder.
+    file: String,
+    started_at: Moment,
+    /// The file is complete.
+    ready: bool,
+    /// Length in milliseconds, once it is complete.
+    length_ms: u64,
+    /// Size of the file, once it is complete.
+    bytes: u64,
+    /// Sum of the marked gaps in milliseconds.
+    gaps_ms: u64,
+    /// Why there is no audio or less than there should be.
+    error: Option<String>,
+}
+
+impl From<Recording> for RecordingView {
+    fn from(recording: Recording) -> Self {
+        Self {
+            url: url(recording.call),
+            file: recording.file,
+            started_at: recording.started_at.into(),
+            ready: recording.ready,
+            length_ms: recording.length_ms,
+            bytes: recording.bytes,
+            gaps_ms: recording.gaps_ms,
+            error: recording.error,
+        }
+    }
+}
+
+/// Where the recording of a call is heard.
+pub fn url(call: CallId) -> String {
+    format!("/api/v1/calls/{call}/recording.wav")
+}
+
+impl From<Call> for CallView {
+    fn from(call: Call) -> Self {
+        Self {
+            id: call.id.to_string(),
+            direction: call.direction.name(),
+            trunk: call.trunk.map(|id| id.to_string()),
+            line: call.line.map(|id| id.to_string()),
+            from: call.from,
+            to: call.to,
+            client: call.client.into(),
+            client_name: call.client_name,
+            agent: call.agent.map(|id| id.to_string()),
+            arrived_at: call.arrived_at.into(),
+            answered_at: call.answered_at.map(Moment),
+            started_at: call.started_at.map(Moment),
+            ended_at: call.ended_at.map(Moment),
+            cause: call.cause,
+            ended_by: call.ended_by,
+            talk_ms: call.talk_ms,
+            wait_ms: call.wait_ms,
+            missed: call.missed,
+            recording: call.recording.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Query {
+    /// Only those this agent took part in.
+    #[param(value_type = Option<String>)]
+    agent: Option<UserId>,
+    /// Only with this person.
+    #[param(value_type = Option<String>)]
+    person: Option<PersonId>,
+    /// Only with this organisation.
+    #[param(value_type = Option<String>)]
+    organisation: Option<OrganisationId>,
+    /// Only to this line.
+    #[param(value_type = Option<String>)]
+    line: Option<LineId>,
+    /// Only from this number, in any way of writing.
+    number: Option<String>,
+    /// Only missed, or only not missed ones.
+    missed: Option<bool>,
+    /// Arrived at this time or later (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Moment>,
+    /// Arrived before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    before: Option<Moment>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1–200, usually 50.
+    limit: Option<u32>,
+}
+
+/// List calls, newest first
+#[utoipa::path(get, path = "/calls", tag = "calls", params(Query),
+    responses((status = 200, body = Items<CallView>)))]
+async fn list(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Params(query): Params<Query>,
+) -> Result<Items<CallView>, Problem> {
+    let page = resource::page(query.cursor, query.limit)?;
+    let filter = CallFilter {
+        agent: query.agent,
+        person: query.person,
+        organisation: query.organisation,
+        line: query.line,
+        number: query.number,
+        missed: query.missed,
+        since: query.since.map(|moment| moment.0),
+        before: query.before.map(|moment| moment.0),
+        visible_to: rights::narrowed_to(&identity),
+    };
+    let calls = state.base.calls().list(&filter, &page).await?;
+    Ok(calls.map(CallView::from).into())
+}
+
+/// Read a call
+#[utoipa::path(get, path = "/calls/{id}", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, body = CallView), (status = 404)))]
+async fn read(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<Json<CallView>, Problem> {
+    rights::see_call(&state, &identity, id).await?;
+    Ok(Json(state.base.calls().read(id).await?.into()))
+}
+
+/// Why a call went where it went: codes with facts, words are made on display.
+#[derive(Debug, Serialize, ToSchema)]
+struct RouteView {
+    call: String,
+    /// Who called, as far as known when the call was routed, or identified since.
+    #[schema(value_type = Object)]
+    caller: CallerIdentity,
+    /// The offers, in their order.
+    offers: Vec<OfferView>,
+    /// The last decision, if it found nobody (else).
+    #[schema(value_type = Option<Object>)]
+    exhausted: Option<Explanation>,
+}
+
+/// One offer of the call to an agent.
+#[derive(Debug, Serialize, ToSchema)]
+struct OfferView {
+    /// Id of the agent.
+    agent: String,
+    agent_name: Option<String>,
+    /// 0 for the first offer of the call.
+    attempt: u16,
+    /// Why this agent.
+    #[schema(value_type = Object)]
+    rule: Rule,
+    /// The decision that chose the agent: everybody considered, with rule and verdict.
+    #[schema(value_type = Object)]
+    explanation: Explanation,
+    /// Id of the assigned manager, if it was not this agent.
+    owner: Option<String>,
+    offered_at: Moment,
+    /// When the INVITE left.
+    ringing_at: Option<Moment>,
+    /// When the agent took the call.
+    accepted_at: Option<Moment>,
+    /// Id of the telephone it was taken on.
+    device: Option<String>,
+    /// How it ended without a conversation.
+    end: Option<String>,
+    /// How long before the ring the card was on the screen, in microseconds.
+    lead_us: Option<u64>,
+    /// A client of the agent confirmed that.
+    lead_confirmed: bool,
+    /// How many of the agent's clients were connected.
+    lead_clients: u32,
+}
+
+impl From<Offer> for OfferView {
+    fn from(offer: Offer) -> Self {
+        Self {
+            agent: offer.agent.to_string(),
+            agent_name: offer.agent_name,
+            attempt: offer.attempt,
+            rule: offer.rule,
+            explanation: offer.explanation,
+            owner: offer.owner.map(|id| id.to_string()),
+            offered_at: offer.offered_at.into(),
+            ringing_at: offer.ringing_at.map(Moment),
+            accepted_at: offer.accepted_at.map(Moment),
+            device: offer.device.map(|id| id.to_string()),
+            end: offer.end,
+            lead_us: offer.lead_us,
+            lead_confirmed: offer.lead_confirmed,
+            lead_clients: offer.lead_clients,
+        }
+    }
+}
+
+impl From<Route> for RouteView {
+    fn from(route: Route) -> Self {
+        Self {
+            call: route.call.to_string(),
+            caller: route.caller,
+            offers: route.offers.into_iter().map(Into::into).collect(),
+            exhausted: route.exhausted,
+        }
+    }
+}
+
+/// Why a call went where it went
+#[utoipa::path(get, path = "/calls/{id}/route", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, body = RouteView), (status = 404)))]
+async fn route(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<Json<RouteView>, Problem> {
+    rights::see_call(&state, &identity, id).await?;
+    Ok(Json(state.base.calls().route(id).await?.into()))
+}
