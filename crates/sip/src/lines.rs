@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
         if length > MOST_LINE_BYTES {
             return Err(ParseError::LineTooLong { line });
         }
-        if whole.iter().any(|&byte| byte == 0 || byte == b'\r') {
+        if forbidden(&whole) {
             return Err(ParseError::ForbiddenByte { line });
         }
         Ok(Some((line, whole)))
@@ -85,6 +85,16 @@ impl<'a> Lines<'a> {
         self.number += 1;
         Ok(line.strip_suffix(b"\r").unwrap_or(line))
     }
+}
+
+/// Whether the line holds a CR, or a NUL other than the quoted pair that RFC 3261 §25.1 allows in a quoted string
+/// (the header fields keep a space in its place).
+fn forbidden(line: &[u8]) -> bool {
+    line.iter().enumerate().any(|(at, &byte)| match byte {
+        b'\r' => true,
+        0 => !line[..at].ends_with(b"\\"),
+        _ => false,
+    })
 }
 
 /// Name and value of a header line; white space may stand before the colon (RFC 3261 §7.3.1).

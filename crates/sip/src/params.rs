@@ -49,7 +49,9 @@ pub(crate) type Param<'a> = (&'a str, Option<&'a str>);
 pub(crate) fn params(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
     let text = text.trim();
     let (bad_start, list) = match text.strip_prefix(';') {
-        Some(list) => (false, Some(list)),
+        // Some phones end the list with a semicolon; two in a row are still an error.
+        Some("") => (false, None),
+        Some(list) => (false, Some(list.strip_suffix(';').unwrap_or(list))),
         None => (!text.is_empty(), None),
     };
     bad_start

@@ -10,7 +10,7 @@ use crate::lines::{Lines, field};
 use crate::message::{Message, Request, Response};
 use crate::method::{Method, is_token};
 use crate::reject::{ParseError, Rejected};
-use crate::uri::Uri;
+use crate::uri::{Uri, UriError};
 use crate::via;
 
 /// Most bytes of a message.
@@ -274,6 +274,9 @@ fn start_line(line: &str) -> Start {
         return unusable(Some(method), ParseError::UriTooLong);
     }
     match Uri::parse(uri) {
+        Ok(uri) if !uri.headers.is_empty() => {
+            unusable(Some(method), ParseError::RequestUri(UriError::Headers))
+        }
         Ok(uri) => Start::Request { method, uri },
         Err(error) => unusable(Some(method), ParseError::RequestUri(error)),
     }

@@ -42,7 +42,7 @@ pub enum ParseError {
         /// Number of the line, the start line being 1.
         line: usize,
     },
-    /// A NUL or a CR that ends no line.
+    /// A NUL outside a quoted pair, or a CR that ends no line.
     #[error("forbidden byte in line {line}")]
     ForbiddenByte {
         /// Number of the line, the start line being 1.

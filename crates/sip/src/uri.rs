@@ -30,6 +30,9 @@ pub enum UriError {
     /// A parameter without a name, or more than 64 of them.
     #[error("invalid parameters")]
     Params,
+    /// A part behind a question mark, which a Request-URI cannot have (RFC 3261 §19.1.1).
+    #[error("a header part where none is allowed")]
+    Headers,
     /// The brackets or quotes around an address do not match.
     #[error("unbalanced brackets or quotes")]
     Unbalanced,

@@ -44,7 +44,9 @@ pub(crate) fn message(start: Start<'_>, headers: &Headers, body: &[u8]) -> Vec<u
         .iter()
         .filter(|(name, _)| **name != Name::ContentLength)
     {
-        if name.kind() == Kind::Tokens && previous == Some(name) {
+        // Quotes and brackets could swallow the comma.
+        let joins = name.kind() == Kind::Tokens && !value.contains(['"', '<', '>']);
+        if joins && previous == Some(name) {
             out.extend_from_slice(b", ");
         } else {
             out.extend_from_slice(b"\r\n");
@@ -52,7 +54,7 @@ pub(crate) fn message(start: Start<'_>, headers: &Headers, body: &[u8]) -> Vec<u
             out.extend_from_slice(b": ");
         }
         out.extend_from_slice(value.as_bytes());
-        previous = Some(name);
+        previous = joins.then_some(name);
     }
     let _ = write!(out, "\r\nContent-Length: {}\r\n\r\n", body.len());
     out.extend_from_slice(body);
