@@ -241,61 +241,41 @@ impl Registrar {
             changes: Vec::new(),
         };
         draft.remove_where(|entry| entry.binding.expires_utc <= now);
+        let outdated = |entry: &Entry| entry.is_newer(call_id, cseq.number);
         if request.headers.first(&Name::Contact) == Some("*") {
             self.check_wildcard(request)?;
-            if draft
-                .entries
-                .iter()
-                .any(|entry| entry.is_newer(call_id, cseq.number))
-            {
+            if draft.entries.iter().any(outdated) {
                 return Err(OUT_OF_ORDER);
             }
             draft.remove_where(|_| true);
-        } else {
-            for wanted in self.wanted(request)? {
-                let known = draft
-                    .entries
-                    .iter()
-                    .position(|entry| entry.uri.matches(&wanted.uri));
-                // Checked against what stood before: one REGISTER may name a contact twice.
-                let before = self.devices.get(&device).into_iter().flatten();
-                if before
-                    .filter(|entry| {
-                        entry.binding.expires_utc > now && entry.uri.matches(&wanted.uri)
-                    })
-                    .any(|entry| entry.is_newer(call_id, cseq.number))
-                {
-                    return Err(OUT_OF_ORDER);
-                }
-                if wanted.expires_secs == 0 {
-                    draft.remove(known);
-                    continue;
-                }
-                let binding = Binding {
-                    device,
-                    contact: wanted.uri.to_string(),
-                    path,
-                    routes: request
-                        .headers
-                        .all(&Name::Path)
-                        .map(str::to_owned)
-                        .collect(),
-                    call_id: call_id.to_owned(),
-                    cseq: cseq.number,
-                    expires_utc: now.saturating_add(i64::from(wanted.expires_secs)),
-                    user_agent: request.headers.first(&Name::UserAgent).map(str::to_owned),
-                };
-                let serial = self.serial();
-                draft.put(
-                    known,
-                    Entry {
-                        serial,
-                        uri: wanted.uri,
-                        binding,
-                    },
-                    self.policy.most_bindings,
-                )?;
-            }
+            return Ok(self.commit(device, draft));
+        }
+        let wanted = self.wanted(request)?;
+        let named = |entry: &Entry| wanted.iter().any(|wanted| entry.uri.matches(&wanted.uri));
+        if draft
+            .entries
+            .iter()
+            .any(|entry| outdated(entry) && named(entry))
+        {
+            return Err(OUT_OF_ORDER);
+        }
+        let model = Binding {
+            device,
+            contact: String::new(),
+            path,
+            routes: request
+                .headers
+                .all(&Name::Path)
+                .map(str::to_owned)
+                .collect(),
+            call_id: call_id.to_owned(),
+            cseq: cseq.number,
+            expires_utc: now,
+            user_agent: request.headers.first(&Name::UserAgent).map(str::to_owned),
+        };
+        for wanted in wanted {
+            let serial = self.serial();
+            draft.bind(wanted, serial, &model, self.policy.most_bindings)?;
         }
         Ok(self.commit(device, draft))
     }
@@ -407,38 +387,59 @@ impl Draft {
         );
     }
 
-    fn remove(&mut self, at: Option<usize>) {
-        if let Some(at) = at {
-            self.changes
-                .push(Change::Removed(self.entries.remove(at).binding));
-        }
+    fn remove(&mut self, at: usize) {
+        self.changes
+            .push(Change::Removed(self.entries.remove(at).binding));
     }
 
-    fn put(&mut self, known: Option<usize>, entry: Entry, most: usize) -> Result<(), Refusal> {
-        match known {
-            Some(at) => {
-                self.changes.push(Change::Refreshed(entry.binding.clone()));
-                self.entries[at] = entry;
-            }
-            None => {
-                if self.entries.len() >= most {
-                    // A phone that starts anew under another contact leaves its old one behind. That is the one at the same
-                    // address and of another REGISTER.
-                    let stale = |old: &Entry| {
-                        old.binding.path == entry.binding.path
-                            && old.binding.call_id != entry.binding.call_id
-                    };
-                    let at = self
-                        .entries
-                        .iter()
-                        .position(stale)
-                        .ok_or(Refusal(403, "Too Many Registered Contacts"))?;
-                    self.remove(Some(at));
-                }
-                self.changes.push(Change::Added(entry.binding.clone()));
-                self.entries.push(entry);
-            }
+    /// Binds or withdraws one contact; `model` is the binding but for contact and expiry.
+    fn bind(
+        &mut self,
+        wanted: Wanted,
+        serial: u64,
+        model: &Binding,
+        most: usize,
+    ) -> Result<(), Refusal> {
+        let known = self
+            .entries
+            .iter()
+            .position(|entry| entry.uri.matches(&wanted.uri));
+        if wanted.expires_secs == 0 {
+            known.into_iter().for_each(|at| self.remove(at));
+            return Ok(());
         }
+        let binding = Binding {
+            contact: wanted.uri.to_string(),
+            expires_utc: model
+                .expires_utc
+                .saturating_add(i64::from(wanted.expires_secs)),
+            ..model.clone()
+        };
+        let entry = Entry {
+            serial,
+            uri: wanted.uri,
+            binding: binding.clone(),
+        };
+        if let Some(at) = known {
+            self.entries[at] = entry;
+            self.changes.push(Change::Refreshed(binding));
+            return Ok(());
+        }
+        if self.entries.len() >= most {
+            // A phone that starts anew under another contact leaves its old one behind: it stands at the same address
+            // and comes from another REGISTER.
+            let left_behind = |old: &Entry| {
+                old.binding.path == binding.path && old.binding.call_id != binding.call_id
+            };
+            let at = self
+                .entries
+                .iter()
+                .position(left_behind)
+                .ok_or(Refusal(403, "Too Many Registered Contacts"))?;
+            self.remove(at);
+        }
+        self.entries.push(entry);
+        self.changes.push(Change::Added(binding));
         Ok(())
     }
 }

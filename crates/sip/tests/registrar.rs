@@ -1,4 +1,5 @@
 //! REGISTER, rule by rule (RFC 3261 §10.3).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rstest::rstest;
 use sip::registrar::{Binding, Change, Policy, RegisterOutcome, Registrar};

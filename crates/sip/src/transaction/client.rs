@@ -6,9 +6,7 @@ use crate::{Method, Name, Request, Response};
 
 use super::machine::{Action, Input, Step};
 use super::timers::{Owner, Running, Timer};
-use super::{
-    ClientKey, Event, Output, Path, Transactions, client_invite, client_non_invite, identity,
-};
+use super::{ClientKey, Event, Path, Transactions, client_invite, client_non_invite, identity};
 
 /// One client transaction.
 pub(super) struct Client {
@@ -99,7 +97,7 @@ impl Transactions {
         {
             answer.ack = Some((path, bytes.clone()));
         }
-        self.send(path, bytes);
+        self.output.send(path, bytes);
     }
 
     /// The INVITE as sent, with its Via, as long as the transaction lives.
@@ -246,16 +244,10 @@ impl Transactions {
                     if !client.path.transport.reliable() {
                         client.bytes.clone_from(&bytes);
                     }
-                    self.output.push_back(Output::Send {
-                        path: client.path,
-                        bytes,
-                    });
+                    self.output.send(client.path, bytes);
                 }
                 Action::Repeat => {
-                    self.output.push_back(Output::Send {
-                        path: client.path,
-                        bytes: client.bytes.clone(),
-                    });
+                    self.output.send(client.path, client.bytes.clone());
                 }
                 Action::Acknowledge => {
                     let Some((response, _)) = &received else {
@@ -267,30 +259,26 @@ impl Transactions {
                         tag: String::new(),
                         ack: Some((client.path, bytes.clone())),
                     }];
-                    self.output.push_back(Output::Send {
-                        path: client.path,
-                        bytes,
-                    });
+                    self.output.send(client.path, bytes);
                 }
                 Action::RepeatAck => {
                     let response = received.as_ref().map(|(response, _)| response);
                     if let Some((path, bytes)) = client.ack_for(response) {
-                        self.output.push_back(Output::Send { path, bytes });
+                        self.output.send(path, bytes);
                     }
                 }
                 Action::SendCancel => cancels = true,
                 Action::Report if client.reported => {
                     if let Some((response, path)) = received.take() {
-                        self.output.push_back(Output::Event(Event::Response {
+                        self.output.tell(Event::Response {
                             client: key,
                             response,
                             path,
-                        }));
+                        });
                     }
                 }
                 Action::ReportTimeout if client.reported => {
-                    self.output
-                        .push_back(Output::Event(Event::Timeout { client: key }));
+                    self.output.tell(Event::Timeout { client: key });
                 }
                 Action::Report | Action::ReportTimeout | Action::ReportNoAck => {}
                 action => {

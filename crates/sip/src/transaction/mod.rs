@@ -219,7 +219,7 @@ pub struct Transactions {
     server_of: BTreeMap<String, ServerKey>,
     awaiting_ack: BTreeMap<AckIdentity, ServerKey>,
     timers: TimerQueue,
-    output: VecDeque<Output>,
+    output: Outbox,
     last_id: u64,
     counters: Counters,
 }
@@ -237,7 +237,7 @@ impl Transactions {
             server_of: BTreeMap::new(),
             awaiting_ack: BTreeMap::new(),
             timers: TimerQueue::default(),
-            output: VecDeque::new(),
+            output: Outbox::default(),
             last_id: 0,
             counters: Counters::default(),
         }
@@ -268,7 +268,7 @@ impl Transactions {
 
     /// The next output, in the order in which they arose.
     pub fn poll(&mut self) -> Option<Output> {
-        self.output.pop_front()
+        self.output.queue.pop_front()
     }
 
     /// How many transactions there are.
@@ -288,7 +288,7 @@ impl Transactions {
             && self.server_of.is_empty()
             && self.awaiting_ack.is_empty()
             && self.timers.len() == 0
-            && self.output.is_empty()
+            && self.output.queue.is_empty()
     }
 
     /// What was dropped or refused since the start.
@@ -296,12 +296,24 @@ impl Transactions {
         self.counters
     }
 
-    fn send(&mut self, path: Path, bytes: Vec<u8>) {
-        self.output.push_back(Output::Send { path, bytes });
-    }
-
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+}
+
+/// What waits for [`Transactions::poll`].
+#[derive(Default)]
+struct Outbox {
+    queue: VecDeque<Output>,
+}
+
+impl Outbox {
+    fn send(&mut self, path: Path, bytes: Vec<u8>) {
+        self.queue.push_back(Output::Send { path, bytes });
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.queue.push_back(Output::Event(event));
     }
 }

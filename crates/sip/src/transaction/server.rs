@@ -7,7 +7,7 @@ use crate::{Method, Name, Request, Response, Via};
 use super::identity::{self, AckIdentity};
 use super::machine::{Action, Input, Step};
 use super::timers::{Owner, Running, Timer};
-use super::{Event, Output, Path, ServerKey, Transactions, server_invite, server_non_invite};
+use super::{Event, Path, ServerKey, Transactions, server_invite, server_non_invite};
 
 /// One server transaction.
 pub(super) struct Server {
@@ -204,7 +204,7 @@ impl Transactions {
                 .headers
                 .push(Name::RetryAfter, &self.limits.retry_after_secs.to_string());
         }
-        self.send(path, response.to_bytes());
+        self.output.send(path, response.to_bytes());
     }
 
     fn insert_server(
@@ -274,16 +274,10 @@ impl Transactions {
                             self.awaiting_ack.insert(identity, key);
                         }
                     }
-                    self.output.push_back(Output::Send {
-                        path: server.reply_path,
-                        bytes: server.bytes.clone(),
-                    });
+                    self.output.send(server.reply_path, server.bytes.clone());
                 }
                 Action::Repeat if !server.bytes.is_empty() => {
-                    self.output.push_back(Output::Send {
-                        path: server.reply_path,
-                        bytes: server.bytes.clone(),
-                    });
+                    self.output.send(server.reply_path, server.bytes.clone());
                 }
                 Action::Report => {
                     let Given::Request(request, path) =
@@ -306,11 +300,9 @@ impl Transactions {
                             path,
                         },
                     };
-                    self.output.push_back(Output::Event(event));
+                    self.output.tell(event);
                 }
-                Action::ReportNoAck => self
-                    .output
-                    .push_back(Output::Event(Event::NoAck { server: key })),
+                Action::ReportNoAck => self.output.tell(Event::NoAck { server: key }),
                 action => {
                     let owner = Owner::Server(key);
                     self.timers.act(

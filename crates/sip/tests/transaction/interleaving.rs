@@ -157,10 +157,8 @@ impl Play {
                     client, response, ..
                 } => self.note(client, &response),
                 Event::Timeout { client } => {
-                    self.seen
-                        .get_mut(&client)
-                        .expect("a request of ours")
-                        .timeouts += 1
+                    let seen = self.seen.get_mut(&client).expect("a request of ours");
+                    seen.timeouts += 1;
                 }
             }
         }
