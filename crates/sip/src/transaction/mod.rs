@@ -58,6 +58,13 @@ impl Transport {
         self != Self::Udp
     }
 
+    /// Reads a name in any case, as it stands in a Via, in `;transport=` or in a record.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+        all.into_iter()
+            .find(|transport| transport.name().eq_ignore_ascii_case(name))
+    }
+
     /// The name in a Via.
     pub fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip::transaction::{Event, Limits, Path};
+use sip::transaction::{Event, Limits, Path, Transport};
 use sip::{Message, Method, Name};
 
 use crate::stage::{Stage, answer, incoming, incoming_with, ms, path, tcp};
@@ -360,4 +360,21 @@ fn the_event_carries_the_way_that_the_request_came() {
     );
     stage.respond(server, request.reply(200));
     assert_eq!(stage.sent[0].path, other);
+}
+
+#[test]
+fn a_transport_is_read_by_the_name_it_writes() {
+    for transport in [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Ws,
+        Transport::Wss,
+    ] {
+        assert_eq!(
+            Transport::parse(&transport.name().to_lowercase()),
+            Some(transport)
+        );
+    }
+    assert_eq!(Transport::parse("sctp"), None);
 }
