@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
+use call::{Command, EffectRequest, Notice};
 use model::{AgentChanged, Directory, Now, UserId, Utc};
 use switch::{Input, Output, Path, Resources, Settings, Switch};
 
@@ -95,7 +95,6 @@ enum Happening {
     ToParty(SocketAddr, Vec<u8>),
     Party(SocketAddr),
     Effect(u32, EffectRequest),
-    Ended(u32, EffectId, EffectEnd),
     Media(u32, media::plane::Event),
     Command(Command),
     Second,
@@ -149,16 +148,16 @@ impl Centre {
     pub fn drawn(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let setup = Setup::drawn(&mut chance);
-        Self::new(chance, setup)
+        Self::new(chance, &setup)
     }
 
     /// A call centre without faults for a named case.
     pub fn calm(agents: usize, devices: usize) -> Self {
-        Self::new(Chance::new(7), Setup::calm(agents, devices))
+        Self::new(Chance::new(7), &Setup::calm(agents, devices))
     }
 
     /// A call centre as it is set up.
-    pub fn new(mut chance: Chance, setup: Setup) -> Self {
+    pub fn new(mut chance: Chance, setup: &Setup) -> Self {
         let company = Company::drawn(setup.size, setup.moods, &mut chance);
         let users: Vec<UserId> = company
             .directory
@@ -204,7 +203,7 @@ impl Centre {
         for address in phones {
             centre.at(Duration::ZERO, Happening::Party(address));
         }
-        centre.plan(&setup, &users);
+        centre.plan(setup, &users);
         centre
     }
 
@@ -359,16 +358,13 @@ impl Centre {
                     });
                 }
             }
-            Happening::Ended(life, id, end) if life == self.life => {
-                self.input(Input::EffectEnd { id, end })
-            }
             Happening::Media(life, event) if life == self.life => {
                 if let media::plane::Event::RecordingClosed { conversation, .. } = &event {
                     self.plane.recording_told(*conversation);
                 }
                 self.input(Input::Media(event));
             }
-            Happening::Effect(..) | Happening::Ended(..) | Happening::Media(..) => {}
+            Happening::Effect(..) | Happening::Media(..) => {}
             Happening::Command(command) => self.input(Input::Command(command)),
             Happening::Second => self.second(),
             Happening::Kill => self.die(),
@@ -598,7 +594,7 @@ impl Centre {
 
     fn boot(&mut self) {
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.chance.next().to_le_bytes());
+        seed[..8].copy_from_slice(&self.chance.draw().to_le_bytes());
         self.born = self.now;
         let now = Now {
             mono: Duration::ZERO,

@@ -14,11 +14,11 @@ impl Chance {
 
     /// Another sequence, split off this one.
     pub fn split(&mut self) -> Self {
-        Self::new(self.next())
+        Self::new(self.draw())
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,7 +28,7 @@ impl Chance {
 
     /// 0 to `below` - 1.
     pub fn below(&mut self, below: u64) -> u64 {
-        self.next() % below.max(1)
+        self.draw() % below.max(1)
     }
 
     /// True in `permille` of 1,000 cases.
@@ -55,6 +55,6 @@ impl Chance {
 
     /// Letters and digits for tags, branches and Call-IDs.
     pub fn word(&mut self) -> String {
-        format!("{:012x}", self.next() & 0xFFFF_FFFF_FFFF)
+        format!("{:012x}", self.draw() & 0xFFFF_FFFF_FFFF)
     }
 }

@@ -40,7 +40,7 @@ impl Message {
                     response = response.with("To", format!("{value};tag={tag}"));
                 }
                 "via" | "from" | "to" | "call-id" | "cseq" => {
-                    response = response.with(name, value.clone())
+                    response = response.with(name, value.clone());
                 }
                 _ => {}
             }

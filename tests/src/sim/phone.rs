@@ -222,11 +222,11 @@ impl Phone {
             Act::Refuse(call, status) => self.answer(now, &call, status, None),
             Act::Answer(call, then) => self.answer(now, &call, 200, Some(then)),
             Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
-                talk.hang_up(now, reliable, chance)
+                talk.hang_up(now, reliable, chance);
             }),
             Act::Hold(call, held) => {
                 self.talk(&call, |talk, reliable, chance| {
-                    talk.hold(now, held, reliable, chance)
+                    talk.hold(now, held, reliable, chance);
                 });
             }
         }
@@ -289,7 +289,11 @@ impl Phone {
         let call_id = request.text("Call-ID").to_owned();
         let in_dialog = tag_of(request.text("To")).is_some();
         if request.method() == "INVITE" && !in_dialog {
-            return self.rung(now, request);
+            // A repetition that comes before the first answer is one all the same.
+            if self.find(&call_id).is_none() {
+                self.rung(now, request);
+            }
+            return;
         }
         let Some(call) = self
             .calls
@@ -344,7 +348,10 @@ impl Phone {
             .unwrap_or_else(|| drawn_answering(&mut self.chance));
         let soon = now + self.chance.millis(5, 300);
         match answering {
-            Answering::Silent => return,
+            Answering::Silent => {
+                self.end(&call_id);
+                return;
+            }
             Answering::Answer { after, then } => {
                 self.acts
                     .push((now + after, Act::Answer(call_id.clone(), then)));
@@ -405,7 +412,7 @@ impl Phone {
         if status >= 200 {
             let call_id = request.text("Call-ID").to_owned();
             self.talk(&call_id, |talk, reliable, chance| {
-                talk.answered(response, request, reliable, chance)
+                talk.answered(response, request, reliable, chance);
             });
             if self
                 .find(&call_id)

@@ -147,6 +147,7 @@ impl Plane {
             self.wrongs.push(format!("{local} was not left to rest"));
         }
         if fails {
+            self.used.remove(&leg);
             return vec![Event::OpenFailed {
                 leg,
                 reason: "address in use".to_owned(),

@@ -114,6 +114,7 @@ pub struct World {
     last: BTreeMap<CallId, u32>,
     free_at: BTreeMap<CallId, Duration>,
     store_free_at: Duration,
+    reserves: BTreeMap<(CallId, Option<UserId>), Duration>,
     stuck: Vec<EffectRequest>,
     chance: Chance,
 }
@@ -134,6 +135,7 @@ impl World {
             last: BTreeMap::new(),
             free_at: BTreeMap::new(),
             store_free_at: Duration::ZERO,
+            reserves: BTreeMap::new(),
             stuck: Vec::new(),
             chance,
         }
@@ -180,9 +182,25 @@ impl World {
             done = done.max(self.store_free_at);
             self.store_free_at = done;
         }
+        // A release never overtakes the reservation that it gives back.
+        let reservation = (call, Self::reserved_agent(request));
+        match request.effect {
+            Effect::Reserve { .. } => drop(self.reserves.insert(reservation, done)),
+            Effect::Release { .. } => {
+                done = done.max(self.reserves.get(&reservation).copied().unwrap_or_default());
+            }
+            _ => {}
+        }
         let patience = start + request.effect.deadline().unwrap_or_default();
         self.free_at.insert(call, done.min(patience));
         Fate::DoneAt(done)
+    }
+
+    fn reserved_agent(request: &EffectRequest) -> Option<UserId> {
+        match request.effect {
+            Effect::Reserve { agent } | Effect::Release { agent } => Some(agent),
+            _ => None,
+        }
     }
 
     fn check(&mut self, request: &EffectRequest) {
@@ -206,12 +224,11 @@ impl World {
             Effect::Announce { agent, .. } => {
                 self.cards.insert((id.call, *agent));
             }
-            Effect::Commit { events } => {
-                if events.is_empty() || events.iter().any(|event| event.call != id.call) {
+            Effect::Commit { events }
+                if (events.is_empty() || events.iter().any(|event| event.call != id.call)) => {
                     self.wrongs
                         .push(format!("{id:?} commits nothing, or facts of another call"));
                 }
-            }
             _ => {}
         }
     }
@@ -296,12 +313,13 @@ impl World {
         self.stuck.clear();
         self.ledger.clear();
         self.free_at.clear();
+        self.reserves.clear();
         self.last.clear();
         self.seen.clear();
         self.store_free_at = Duration::ZERO;
     }
 
-    /// Calls that the journal shows as begun and not ended.
+    /// Calls that the journal shows as not ended, or without their recording.
     pub fn open_calls(&self) -> Vec<OpenCall> {
         let mut open: BTreeMap<CallId, OpenCall> = BTreeMap::new();
         for event in &self.journal {
@@ -311,6 +329,13 @@ impl World {
                     open.insert(call, fresh(call, event.at));
                 }
                 EventKind::Ended { .. } => {
+                    let recorded = open.get_mut(&call).filter(|call| call.recording.is_some());
+                    match recorded {
+                        Some(call) => call.ended = true,
+                        None => drop(open.remove(&call)),
+                    }
+                }
+                EventKind::RecordingReady { .. } => {
                     open.remove(&call);
                 }
                 EventKind::Offered {
@@ -344,6 +369,7 @@ fn fresh(call: CallId, arrived_at: Utc) -> OpenCall {
         call,
         arrived_at,
         started_at: None,
+        ended: false,
         agent: None,
         recording: None,
         recorded_ms: None,
