@@ -44,8 +44,9 @@ pub(crate) fn message(start: Start<'_>, headers: &Headers, body: &[u8]) -> Vec<u
         .iter()
         .filter(|(name, _)| **name != Name::ContentLength)
     {
-        // Quotes and brackets could swallow the comma.
-        let joins = name.kind() == Kind::Tokens && !value.contains(['"', '<', '>']);
+        // Quotes and brackets could swallow the comma, and an empty list has no entry to join.
+        let joins =
+            name.kind() == Kind::Tokens && !value.is_empty() && !value.contains(['"', '<', '>']);
         if joins && previous == Some(name) {
             out.extend_from_slice(b", ");
         } else {
