@@ -8,7 +8,6 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
     pin::pin,
     sync::{
         Arc,
@@ -23,7 +22,7 @@ use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
 use switch::{Input, Output, Path, Switch, Transport};
 use thiserror::Error;
 use tokio::{
-    io::{ReadBuf, unix::AsyncFd},
+    io::ReadBuf,
     net::UdpSocket,
     runtime::Builder,
     sync::mpsc,
@@ -72,7 +71,7 @@ pub struct Doors {
     pub ends: mpsc::Receiver<(EffectId, EffectEnd)>,
     /// Orders of people.
     pub commands: mpsc::Receiver<Command>,
-    /// Directories, bindings and calls to recover.
+    /// Directories, bindings and calls to recover; when its sender is gone, the thread ends.
     pub inputs: mpsc::Receiver<Input>,
     /// What the switch tells.
     pub notices: mpsc::Sender<Notice>,
@@ -163,7 +162,7 @@ impl Runner {
         Arc::clone(&self.counters)
     }
 
-    /// Waits for the end of the thread: it ends when the sender of commands is dropped.
+    /// Waits for the end of the thread: it ends when the sender of [`Doors::inputs`] is dropped.
     pub fn join(mut self) {
         if let Some(thread) = self.thread.take() {
             // A panic has aborted the process already.
@@ -207,7 +206,6 @@ struct Driver {
     doors: Doors,
     media: MediaPlane,
     media_events: MediaEvents,
-    media_wake: AsyncFd<OwnedFd>,
     counters: Arc<RunnerCounters>,
     buffer: Vec<u8>,
     received: Vec<(Path, Vec<u8>)>,
@@ -231,7 +229,6 @@ impl Driver {
                 local,
             });
         }
-        let media_wake = AsyncFd::new(media_events.as_fd().try_clone_to_owned()?)?;
         Ok(Self {
             listeners,
             of_address,
@@ -239,7 +236,6 @@ impl Driver {
             doors,
             media,
             media_events,
-            media_wake,
             counters,
             buffer: vec![0; MOST_DATAGRAM_BYTES],
             received: Vec::with_capacity(MOST_DATAGRAMS_AT_ONCE),
@@ -281,7 +277,7 @@ impl Driver {
         let Self {
             listeners,
             doors,
-            media_wake,
+            media_events,
             buffer,
             received,
             counters,
@@ -291,17 +287,9 @@ impl Driver {
             biased;
             () = poll_fn(|context| receive(context, listeners, buffer, received, counters)) => Turn::Datagrams,
             Some((id, end)) = doors.ends.recv() => Turn::Input(Input::EffectEnd { id, end }),
-            ready = media_wake.readable() => {
-                if let Ok(mut ready) = ready {
-                    ready.clear_ready();
-                }
-                Turn::Media
-            }
-            command = doors.commands.recv() => match command {
-                Some(command) => Turn::Input(Input::Command(command)),
-                None => Turn::Stop,
-            },
-            Some(input) = doors.inputs.recv() => Turn::Input(input),
+            () = media_events.woken() => Turn::Media,
+            Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
+            input = doors.inputs.recv() => input.map_or(Turn::Stop, Turn::Input),
             () = &mut timer => Turn::Timer,
         }
     }

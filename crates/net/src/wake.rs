@@ -7,8 +7,10 @@ use std::{
 };
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::Notify;
 
-/// An eventfd with a flag that says whether its reader sleeps.
+/// An eventfd with a flag that says whether its reader sleeps. A reader that is a task waits for
+/// [`Wake::woken`] instead of the descriptor.
 ///
 /// The reader calls [`Wake::announce_sleep`], looks at its queues once more, blocks on the descriptor, and
 /// calls [`Wake::awake`]. A writer pushes into its queue and calls [`Wake::notify`]. The two fences make sure
@@ -17,6 +19,7 @@ use rustix::event::{EventfdFlags, eventfd};
 pub(crate) struct Wake {
     fd: OwnedFd,
     asleep: AtomicBool,
+    task: Notify,
 }
 
 impl Wake {
@@ -24,6 +27,7 @@ impl Wake {
         Ok(Self {
             fd: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             asleep: AtomicBool::new(false),
+            task: Notify::new(),
         })
     }
 
@@ -33,7 +37,13 @@ impl Wake {
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
             // It fails only when the counter is full, and then the reader is woken anyway.
             let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+            self.task.notify_one();
         }
+    }
+
+    /// Ends when somebody notified a sleeper; perhaps one time too often.
+    pub(crate) async fn woken(&self) {
+        self.task.notified().await;
     }
 
     /// The reader is about to sleep; it must look at its queues once more after this.

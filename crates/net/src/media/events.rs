@@ -122,6 +122,11 @@ impl MediaEvents {
         }
     }
 
+    /// For a reader that is a task: ends when an event came after [`MediaEvents::announce_sleep`].
+    pub(crate) async fn woken(&self) {
+        self.wake.woken().await;
+    }
+
     pub(crate) fn announce_sleep(&self) {
         self.wake.announce_sleep();
     }
