@@ -66,6 +66,7 @@ pub trait Journal<E>: Send + Sync {
     /// The node that writes.
     fn node(&self) -> u16;
 
-    /// The calls of this node without an end, oldest first: what a crash left.
+    /// What a crash left, oldest first: the calls of this node without an end, and those whose
+    /// recording is not complete.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
 }

@@ -28,7 +28,7 @@ pub trait Sessions: Send + Sync {
     async fn open(&self, user: UserId, token: TokenHash, expires_at: Utc) -> Result<Session>;
 
     /// The session with this token and its user; none if there is none, it has expired or the user
-    /// was removed. Answered from memory where one node serves the company.
+    /// was removed.
     async fn find(&self, token: &TokenHash) -> Result<Option<(Session, User)>>;
 
     /// Ends a session; it is no error if it has ended already.

@@ -1,0 +1,152 @@
+-- One text for SQLite and PostgreSQL: BIGINT, TEXT, SMALLINT for booleans, times as microseconds
+-- UTC. Columns that end in _fold hold what crm::fold makes of their neighbour; searching and
+-- sorting uses them. What is removed keeps its row: history names it.
+
+CREATE TABLE users (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL,
+    login TEXT NOT NULL, login_fold TEXT NOT NULL,
+    short_number TEXT, role TEXT NOT NULL, language TEXT NOT NULL, away SMALLINT NOT NULL,
+    ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL,
+    password_hash TEXT
+);
+CREATE UNIQUE INDEX users_login ON users (login_fold) WHERE removed_at IS NULL;
+CREATE UNIQUE INDEX users_short_number ON users (short_number) WHERE removed_at IS NULL;
+
+CREATE TABLE sessions (
+    id BIGINT PRIMARY KEY, user_id BIGINT NOT NULL, token_sha256 TEXT NOT NULL,
+    created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX sessions_token ON sessions (token_sha256);
+CREATE INDEX sessions_user ON sessions (user_id);
+
+CREATE TABLE devices (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    user_id BIGINT NOT NULL, name TEXT NOT NULL, name_fold TEXT NOT NULL,
+    auth_user TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL,
+    digest TEXT NOT NULL, media_source TEXT NOT NULL
+);
+CREATE UNIQUE INDEX devices_auth_user ON devices (auth_user) WHERE removed_at IS NULL;
+CREATE INDEX devices_user ON devices (user_id);
+
+CREATE TABLE bindings (
+    device_id BIGINT NOT NULL, place BIGINT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (device_id, place)
+);
+
+CREATE TABLE lines (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    number_typed TEXT NOT NULL, number_normal TEXT NOT NULL,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, channel TEXT, channel_fold TEXT,
+    ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL
+);
+CREATE UNIQUE INDEX lines_number ON lines (number_normal) WHERE removed_at IS NULL;
+
+CREATE TABLE skills (
+    line_id BIGINT NOT NULL, user_id BIGINT NOT NULL, place BIGINT NOT NULL, level BIGINT NOT NULL,
+    PRIMARY KEY (line_id, user_id)
+);
+
+CREATE TABLE trunks (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, networks TEXT NOT NULL, media_networks TEXT NOT NULL,
+    trusted_identity SMALLINT NOT NULL, most_calls BIGINT
+);
+CREATE UNIQUE INDEX trunks_name ON trunks (name_fold) WHERE removed_at IS NULL;
+
+CREATE TABLE organisations (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, manager BIGINT, flags TEXT NOT NULL
+);
+CREATE INDEX organisations_name ON organisations (name_fold, id);
+CREATE INDEX organisations_manager ON organisations (manager);
+
+CREATE TABLE persons (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, manager BIGINT, flags TEXT NOT NULL
+);
+CREATE INDEX persons_name ON persons (name_fold, id);
+CREATE INDEX persons_manager ON persons (manager);
+
+CREATE TABLE memberships (
+    person_id BIGINT NOT NULL, organisation_id BIGINT NOT NULL, place BIGINT NOT NULL, position TEXT,
+    PRIMARY KEY (person_id, organisation_id)
+);
+CREATE INDEX memberships_organisation ON memberships (organisation_id);
+
+CREATE TABLE numbers (
+    id BIGINT PRIMARY KEY, person_id BIGINT, organisation_id BIGINT, place BIGINT NOT NULL,
+    typed TEXT NOT NULL, normal TEXT NOT NULL, extension TEXT, kind TEXT NOT NULL
+);
+CREATE INDEX numbers_normal ON numbers (normal);
+CREATE INDEX numbers_person ON numbers (person_id);
+CREATE INDEX numbers_organisation ON numbers (organisation_id);
+
+CREATE TABLE notes (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    person_id BIGINT, organisation_id BIGINT, author BIGINT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX notes_person ON notes (person_id);
+CREATE INDEX notes_organisation ON notes (organisation_id);
+
+CREATE TABLE deals (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    title TEXT NOT NULL, title_fold TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, manager BIGINT,
+    stage TEXT NOT NULL, state TEXT NOT NULL, amount_minor BIGINT, currency TEXT NOT NULL
+);
+CREATE INDEX deals_person ON deals (person_id);
+CREATE INDEX deals_organisation ON deals (organisation_id);
+
+CREATE TABLE tasks (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    title TEXT NOT NULL, title_fold TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT,
+    assignee BIGINT NOT NULL, due BIGINT, done_at BIGINT, call_id BIGINT
+);
+CREATE INDEX tasks_person ON tasks (person_id);
+CREATE INDEX tasks_organisation ON tasks (organisation_id);
+CREATE INDEX tasks_assignee ON tasks (assignee);
+
+-- Append-only, the truth. The tables below are made from it in the same transaction.
+CREATE TABLE journal (
+    node BIGINT NOT NULL, seq BIGINT NOT NULL, id BIGINT NOT NULL, call_id BIGINT,
+    at BIGINT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, late SMALLINT NOT NULL,
+    PRIMARY KEY (node, seq)
+);
+CREATE UNIQUE INDEX journal_event ON journal (id);
+
+CREATE TABLE calls (
+    id BIGINT PRIMARY KEY, node BIGINT NOT NULL, direction TEXT NOT NULL, trunk_id BIGINT, line_id BIGINT,
+    number_from TEXT NOT NULL, number_to TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, client_name TEXT,
+    caller TEXT NOT NULL, agent BIGINT, arrived_at BIGINT NOT NULL, answered_at BIGINT, started_at BIGINT,
+    ended_at BIGINT, cause TEXT, ended_by TEXT, talk_ms BIGINT, wait_ms BIGINT, missed SMALLINT,
+    exhausted TEXT, snapshot TEXT
+);
+CREATE INDEX calls_person ON calls (person_id);
+CREATE INDEX calls_organisation ON calls (organisation_id);
+CREATE INDEX calls_number ON calls (number_from);
+CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL;
+
+CREATE TABLE offers (
+    call_id BIGINT NOT NULL, attempt BIGINT NOT NULL, agent BIGINT NOT NULL, rule TEXT NOT NULL,
+    explanation TEXT NOT NULL, owner BIGINT, offered_at BIGINT NOT NULL, ringing_at BIGINT, accepted_at BIGINT,
+    device_id BIGINT, ended TEXT, lead_us BIGINT, lead_confirmed SMALLINT, lead_clients BIGINT,
+    PRIMARY KEY (call_id, attempt)
+);
+CREATE INDEX offers_agent ON offers (agent, call_id);
+
+CREATE TABLE recordings (
+    id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,
+    ready SMALLINT NOT NULL, length_ms BIGINT NOT NULL, bytes BIGINT NOT NULL, gaps_ms BIGINT NOT NULL, error TEXT
+);
+CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
+CREATE INDEX recordings_open ON recordings (call_id) WHERE ready = 0;
+
+CREATE TABLE interactions (
+    id BIGINT PRIMARY KEY, kind TEXT NOT NULL, direction TEXT NOT NULL, call_id BIGINT NOT NULL,
+    person_id BIGINT, organisation_id BIGINT, line_id BIGINT, agent BIGINT, at BIGINT NOT NULL,
+    missed SMALLINT NOT NULL, talk_ms BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX interactions_call ON interactions (call_id);
+CREATE INDEX interactions_person ON interactions (person_id, id);
+CREATE INDEX interactions_organisation ON interactions (organisation_id, id);
+CREATE INDEX interactions_agent ON interactions (agent, id);

@@ -1,0 +1,343 @@
+//! The card: one statement of typed rows, one round trip.
+
+use async_trait::async_trait;
+use crm::{
+    Card, CardClient, CardMember, CardName, Cards, Deal, DealData, DealState, Note, NoteData,
+    Record, Result, Task, TaskData,
+};
+use model::{
+    CallId, CallerIdentity, CallerMatch, ClientRef, DealId, NoteId, OrganisationId, PersonId,
+    TaskId, UserId, Utc,
+};
+
+use crate::{
+    Store, client,
+    database::{Row, Value},
+    failure::Failure,
+    interaction,
+    select::placeholders,
+};
+
+/// What a row is. Each has nine numbers and four texts; see the parts below for their order.
+mod kind {
+    pub(super) const MANAGER: i64 = 1;
+    pub(super) const MEMBER: i64 = 2;
+    pub(super) const INTERACTION: i64 = 3;
+    pub(super) const DEAL: i64 = 4;
+    pub(super) const TASK: i64 = 5;
+    pub(super) const NOTE: i64 = 6;
+}
+
+const NO_INT: &str = "CAST(NULL AS BIGINT)";
+const NO_TEXT: &str = "CAST(NULL AS TEXT)";
+
+/// The parts of the statement and their arguments.
+#[derive(Default)]
+struct Parts {
+    sql: String,
+    args: Vec<Value>,
+}
+
+impl Parts {
+    /// Adds rows of one kind; missing columns are null. `rest` begins with `FROM`.
+    fn add(&mut self, kind: i64, ints: &[&str], texts: &[&str], rest: &str) {
+        if !self.sql.is_empty() {
+            self.sql.push_str(" UNION ALL ");
+        }
+        let ints = ints
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(NO_INT))
+            .take(9);
+        let texts = texts
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(NO_TEXT))
+            .take(4);
+        let columns: Vec<&str> = ints.chain(texts).collect();
+        // A limit belongs to its part only inside a select of its own.
+        let part = format!(
+            "SELECT * FROM (SELECT CAST({kind} AS BIGINT) AS k, {} {rest}) part{kind}",
+            named(&columns)
+        );
+        self.sql.push_str(&part);
+    }
+
+    fn list(&mut self, ids: &[i64]) -> String {
+        let list = placeholders(self.args.len() + 1, ids.len());
+        self.args.extend(ids.iter().map(|id| Value::Int(Some(*id))));
+        list
+    }
+
+    /// Rows of the client: those of the person, and those of the organisation that name nobody.
+    fn of_client(&mut self, client: ClientRef) -> String {
+        self.args.push(Value::Int(client.person.map(|it| it.0)));
+        let person = self.args.len();
+        self.args
+            .push(Value::Int(client.organisation.map(|it| it.0)));
+        let organisation = self.args.len();
+        match client.person {
+            Some(_) => format!(
+                "(t.person_id = ${person} OR (t.organisation_id = ${organisation} AND t.person_id IS NULL))"
+            ),
+            None => format!(
+                "(t.organisation_id = ${organisation} AND CAST(${person} AS BIGINT) IS NULL)"
+            ),
+        }
+    }
+}
+
+/// Inner selects need a name for every column.
+fn named(columns: &[&str]) -> String {
+    let named = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| format!("{column} AS c{at}"));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn statement(caller: &CallerIdentity, best: &CallerMatch) -> Parts {
+    let mut parts = Parts::default();
+    let mut managers: Vec<i64> = caller
+        .matches
+        .iter()
+        .filter_map(|it| Some(it.manager?.0))
+        .collect();
+    managers.sort_unstable();
+    managers.dedup();
+    if !managers.is_empty() {
+        let list = parts.list(&managers);
+        parts.add(
+            kind::MANAGER,
+            &["t.id"],
+            &["t.name"],
+            &format!("FROM users t WHERE t.id IN ({list})"),
+        );
+    }
+    let persons: Vec<i64> = caller
+        .matches
+        .iter()
+        .filter_map(|it| Some(it.client.person?.0))
+        .collect();
+    if !persons.is_empty() {
+        let list = parts.list(&persons);
+        let rest = format!(
+            "FROM memberships t JOIN organisations o ON o.id = t.organisation_id WHERE t.person_id IN ({list})"
+        );
+        let ints = ["t.person_id", "t.place", "t.organisation_id"];
+        parts.add(kind::MEMBER, &ints, &["o.name", "t.position"], &rest);
+    }
+    let (column, id) = match best.client {
+        ClientRef {
+            person: Some(PersonId(id)),
+            ..
+        } => ("t.person_id", id),
+        ClientRef { organisation, .. } => ("t.organisation_id", organisation.map_or(0, |it| it.0)),
+    };
+    let id = parts.list(&[id]);
+    let columns: Vec<&str> = interaction::COLUMNS.split(", ").map(str::trim).collect();
+    let rest = format!(
+        "FROM {} WHERE {column} = {id} ORDER BY t.id DESC LIMIT {}",
+        interaction::FROM,
+        Card::MOST_INTERACTIONS
+    );
+    parts.add(kind::INTERACTION, &columns[..9], &columns[9..], &rest);
+
+    let record = [
+        "t.id",
+        "t.version",
+        "t.created_at",
+        "t.updated_at",
+        "t.person_id",
+        "t.organisation_id",
+    ];
+    let with = |more: &[&'static str]| [&record[..], more].concat();
+    let most = Card::MOST;
+    let client = parts.of_client(best.client);
+    parts.add(
+        kind::DEAL,
+        &with(&["t.manager", "t.amount_minor"]),
+        &["t.title", "t.stage", "t.currency"],
+        &format!("FROM deals t WHERE {client} AND t.state = 'open' AND t.removed_at IS NULL ORDER BY t.id DESC LIMIT {most}"),
+    );
+    parts.add(
+        kind::TASK,
+        &with(&["t.assignee", "t.due", "t.call_id"]),
+        &["t.title"],
+        &format!(
+            "FROM tasks t WHERE {client} AND t.done_at IS NULL AND t.removed_at IS NULL \
+             ORDER BY t.due NULLS LAST, t.id LIMIT {most}"
+        ),
+    );
+    parts.add(
+        kind::NOTE,
+        &with(&["t.author"]),
+        &["t.body"],
+        &format!(
+            "FROM notes t WHERE {client} AND t.removed_at IS NULL ORDER BY t.id DESC LIMIT {most}"
+        ),
+    );
+    parts
+}
+
+#[async_trait]
+impl Cards for Store {
+    async fn card(&self, caller: &CallerIdentity) -> Result<Card> {
+        let Some(best) = caller.matches.first() else {
+            return Ok(Card::default());
+        };
+        let Parts { sql, args } = statement(caller, best);
+        let rows = self.rows(&sql, &args).await?;
+        let mut card = Card {
+            clients: caller.matches.iter().map(card_client).collect(),
+            ..Card::default()
+        };
+        let mut members = Vec::new();
+        for mut row in rows {
+            take(&mut row, &mut card, &mut members).map_err(Failure::Database)?;
+        }
+        members.sort_by_key(|(person, place, _)| (*person, *place));
+        for client in &mut card.clients {
+            let of_client = members
+                .iter()
+                .filter(|it| client.client.person == Some(it.0));
+            client
+                .organisations
+                .extend(of_client.map(|it| it.2.clone()));
+        }
+        // The parts of a union have no order of their own.
+        card.interactions.sort_by_key(|it| std::cmp::Reverse(it.id));
+        card.deals.sort_by_key(|it| std::cmp::Reverse(it.id));
+        card.notes.sort_by_key(|it| std::cmp::Reverse(it.id));
+        card.tasks
+            .sort_by_key(|it| (it.data.due.is_none(), it.data.due, it.id));
+        Ok(card)
+    }
+}
+
+fn card_client(found: &CallerMatch) -> CardClient {
+    let itself = match found.client {
+        ClientRef {
+            person: None,
+            organisation: Some(organisation),
+        } => Some(CardMember {
+            organisation,
+            name: found.name.clone(),
+            position: None,
+        }),
+        _ => None,
+    };
+    CardClient {
+        client: found.client,
+        name: found.name.clone(),
+        organisations: itself.into_iter().collect(),
+        manager: found.manager.map(|id| CardName {
+            id,
+            name: String::new(),
+        }),
+        flags: found.flags.clone(),
+    }
+}
+
+fn take(
+    row: &mut Row,
+    card: &mut Card,
+    members: &mut Vec<(PersonId, i64, CardMember)>,
+) -> std::result::Result<(), sqlx::Error> {
+    match row.int()? {
+        kind::MANAGER => {
+            let id = UserId(row.int()?);
+            row.skip(8);
+            let name = row.text()?;
+            for client in &mut card.clients {
+                if let Some(manager) = client.manager.as_mut().filter(|it| it.id == id) {
+                    manager.name.clone_from(&name);
+                }
+            }
+        }
+        kind::MEMBER => {
+            let (person, place) = (PersonId(row.int()?), row.int()?);
+            let organisation = OrganisationId(row.int()?);
+            row.skip(6);
+            let member = CardMember {
+                organisation,
+                name: row.text()?,
+                position: row.opt_text()?,
+            };
+            members.push((person, place, member));
+        }
+        kind::INTERACTION => card.interactions.push(interaction::decode(row)?),
+        kind::DEAL => card.deals.push(deal(row)?),
+        kind::TASK => card.tasks.push(task(row)?),
+        _ => card.notes.push(note(row)?),
+    }
+    Ok(())
+}
+
+/// What every record begins with.
+fn record<I>(row: &mut Row, id: fn(i64) -> I) -> std::result::Result<Record<I, ()>, sqlx::Error> {
+    Ok(Record {
+        id: id(row.int()?),
+        version: row.int()?,
+        created_at: Utc::from_micros(row.int()?),
+        updated_at: Utc::from_micros(row.int()?),
+        data: (),
+    })
+}
+
+fn with<I, D>(record: Record<I, ()>, data: D) -> Record<I, D> {
+    Record {
+        id: record.id,
+        version: record.version,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        data,
+    }
+}
+
+fn deal(row: &mut Row) -> std::result::Result<Deal, sqlx::Error> {
+    let record = record(row, DealId)?;
+    let client = client::decode(row)?;
+    let manager = row.opt_int()?.map(UserId);
+    let amount_minor = row.opt_int()?;
+    row.skip(1);
+    let data = DealData {
+        title: row.text()?,
+        client,
+        manager,
+        stage: row.text()?,
+        state: DealState::Open,
+        amount_minor,
+        currency: row.text()?,
+    };
+    Ok(with(record, data))
+}
+
+fn task(row: &mut Row) -> std::result::Result<Task, sqlx::Error> {
+    let record = record(row, TaskId)?;
+    let client = client::decode(row)?;
+    let data = TaskData {
+        assignee: UserId(row.int()?),
+        due: row.opt_int()?.map(Utc::from_micros),
+        call: row.opt_int()?.map(CallId),
+        done_at: None,
+        client,
+        title: row.text()?,
+    };
+    Ok(with(record, data))
+}
+
+fn note(row: &mut Row) -> std::result::Result<Note, sqlx::Error> {
+    let record = record(row, NoteId)?;
+    let client = client::decode(row)?;
+    let author = UserId(row.int()?);
+    row.skip(2);
+    Ok(with(
+        record,
+        NoteData {
+            client,
+            author,
+            text: row.text()?,
+        },
+    ))
+}

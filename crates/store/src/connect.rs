@@ -1,0 +1,177 @@
+//! Connections: how each database is opened, and why it may refuse.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    database::{Connection, Pool},
+    failure,
+    open_error::OpenError,
+};
+
+/// How long SQLite itself waits for a lock; the writer tries again after that.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a PostgreSQL server may take to answer at first.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Different texts that a connection keeps compiled.
+const STATEMENTS: usize = 500;
+
+/// Where a database is.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Sqlite {
+        path: PathBuf,
+        options: Box<SqliteConnectOptions>,
+    },
+    Postgres {
+        options: Box<PgConnectOptions>,
+    },
+}
+
+impl Source {
+    /// From `sqlite:PATH` or `postgres://…`.
+    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+        let unknown = |why: String| OpenError::Address { why };
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains(":memory:") {
+                return Err(unknown("sqlite: wants the path of a file".to_owned()));
+            }
+            let options = SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A commit is acknowledged only when it would survive a power loss.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+                .statement_cache_capacity(STATEMENTS)
+                // Checkpoints are made beside the writer, never by it.
+                .pragma("wal_autocheckpoint", "0")
+                .disable_statement_logging();
+            return Ok(Self::Sqlite {
+                path: PathBuf::from(path),
+                options: Box::new(options),
+            });
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url).map_err(|it| unknown(it.to_string()))?;
+            let options = options
+                .application_name("ringbook")
+                .statement_cache_capacity(STATEMENTS)
+                .disable_statement_logging();
+            return Ok(Self::Postgres {
+                options: Box::new(options),
+            });
+        }
+        Err(unknown(
+            "expected sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned(),
+        ))
+    }
+
+    /// A connection that writes.
+    pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
+        match self {
+            Self::Sqlite { options, .. } => Ok(Connection::Sqlite(options.connect().await?)),
+            Self::Postgres { options } => {
+                let connecting = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+                let conn = connecting.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                Ok(Connection::Postgres(conn))
+            }
+        }
+    }
+
+    /// Connections that read; the database is there and has its schema.
+    pub(crate) async fn readers(&self, most: u32) -> Result<Pool, sqlx::Error> {
+        match self {
+            Self::Sqlite { options, .. } => {
+                let options = (**options).clone().create_if_missing(false).read_only(true);
+                // A file does not go away: asking it before each use would cost as much as a read.
+                let pool = SqlitePoolOptions::new()
+                    .max_connections(most)
+                    .test_before_acquire(false)
+                    .idle_timeout(None)
+                    .max_lifetime(None);
+                Ok(Pool::Sqlite(pool.connect_with(options).await?))
+            }
+            Self::Postgres { options } => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(most)
+                    .acquire_timeout(CONNECT_TIMEOUT);
+                Ok(Pool::Postgres(
+                    pool.connect_with((**options).clone()).await?,
+                ))
+            }
+        }
+    }
+}
+
+/// Why opening failed, in words for the operator.
+pub(crate) fn refusal(source: &Source, error: &sqlx::Error) -> OpenError {
+    let what = match source {
+        Source::Sqlite { path, .. } => path.display().to_string(),
+        Source::Postgres { options } => format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_default()
+        ),
+    };
+    let message = error.to_string();
+    let remedy = failure::remedy(error);
+    let code = match error {
+        sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+        sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
+            return OpenError::Permission {
+                what,
+                message,
+                remedy,
+            };
+        }
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => {
+            return OpenError::Unreachable {
+                what,
+                message,
+                remedy,
+            };
+        }
+        _ => {
+            return OpenError::Failed {
+                what,
+                message,
+                remedy,
+            };
+        }
+    };
+    match (source, code.parse::<u32>().map(|code| code & 0xff)) {
+        (Source::Sqlite { .. }, Ok(5 | 6)) => OpenError::Locked { what, remedy },
+        (Source::Sqlite { .. }, Ok(8 | 14)) => OpenError::Permission {
+            what,
+            message,
+            remedy,
+        },
+        (Source::Postgres { .. }, _) if code.starts_with("28") || code == "42501" => {
+            OpenError::Permission {
+                what,
+                message,
+                remedy,
+            }
+        }
+        (Source::Postgres { .. }, _) if code.starts_with("3D") || code.starts_with("57") => {
+            OpenError::Unreachable {
+                what,
+                message,
+                remedy,
+            }
+        }
+        _ => OpenError::Failed {
+            what,
+            message,
+            remedy,
+        },
+    }
+}

@@ -1,0 +1,53 @@
+//! What the two databases really say differently, side by side.
+
+use crate::database::Connection;
+
+/// Two processes that migrate at once come one after the other. SQLite's write lock does that.
+pub(crate) async fn lock_schema(conn: &mut Connection) -> Result<(), sqlx::Error> {
+    match conn {
+        Connection::Sqlite(_) => Ok(()),
+        Connection::Postgres(_) => {
+            // Any number that all our processes agree on.
+            conn.command("SELECT pg_advisory_xact_lock(746464266)")
+                .await
+        }
+    }
+}
+
+/// Whether the table of schema versions is there.
+pub(crate) async fn has_schema(conn: &mut Connection) -> Result<bool, sqlx::Error> {
+    let sql = match conn {
+        Connection::Sqlite(_) => {
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+        }
+        Connection::Postgres(_) => {
+            "SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'"
+        }
+    };
+    let rows = conn.rows(sql, &[]).await?;
+    let count = rows
+        .into_iter()
+        .next()
+        .map(|mut row| row.int())
+        .transpose()?;
+    Ok(count.unwrap_or(0) > 0)
+}
+
+/// Copies what the log of SQLite holds into the file; how many pages the log has. Nothing to do
+/// for PostgreSQL, whose server does it.
+pub(crate) async fn checkpoint(conn: &mut Connection, truncate: bool) -> Result<i64, sqlx::Error> {
+    let Connection::Sqlite(_) = conn else {
+        return Ok(0);
+    };
+    let sql = if truncate {
+        "PRAGMA wal_checkpoint(TRUNCATE)"
+    } else {
+        "PRAGMA wal_checkpoint(PASSIVE)"
+    };
+    let rows = conn.rows(sql, &[]).await?;
+    let Some(mut row) = rows.into_iter().next() else {
+        return Ok(0);
+    };
+    row.skip(1);
+    row.int()
+}

@@ -1,0 +1,230 @@
+//! Facts of calls as statements: the journal's rows, and the tables that people query, made from
+//! them in the same transaction. Every statement can be given again without harm.
+
+use call::{Event, EventKind, Lead};
+use crm::Entry;
+use model::{CallId, CallerIdentity, EventId, UserId};
+
+use crate::{
+    database::{Statement, args},
+    memory::MemoryChange,
+    select,
+    words::{json, word},
+    writer::Writing,
+};
+
+mod patch;
+
+use patch::CallPatch;
+
+/// Entries that go into one transaction, their bodies made outside the writer.
+pub(crate) struct Facts {
+    entries: Vec<Entry<Event>>,
+    bodies: Vec<String>,
+}
+
+impl Facts {
+    pub(crate) fn new(entries: Vec<Entry<Event>>) -> crm::Result<Self> {
+        let body = |entry: &Entry<Event>| serde_json::to_string(&entry.event);
+        let bodies: Result<Vec<_>, _> = entries.iter().map(body).collect();
+        let bodies = bodies.map_err(|error| crm::Error::invalid("event", error.to_string()))?;
+        Ok(Self { entries, bodies })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {
+        self.entries.iter().map(|entry| entry.event.id)
+    }
+
+    /// All statements, the journal's own first. `seq` is the last place given, and moves.
+    pub(crate) fn statements(
+        &self,
+        node: u16,
+        seq: &mut i64,
+        writing: &mut Writing,
+    ) -> Vec<Statement> {
+        let mut made = vec![self.journal(node, seq)];
+        let mut patches: Vec<CallPatch> = Vec::new();
+        let mut after = Vec::new();
+        for Entry { event, .. } in &self.entries {
+            let known = patches.iter().position(|patch| patch.call == event.call);
+            let at = known.unwrap_or_else(|| {
+                patches.push(CallPatch::new(event.call));
+                patches.len() - 1
+            });
+            patches[at].take(event, writing.shared.numbering());
+            derive(event, writing, &mut after);
+        }
+        made.extend(
+            patches
+                .into_iter()
+                .filter_map(|patch| patch.statement(node)),
+        );
+        made.extend(after);
+        made
+    }
+
+    fn journal(&self, node: u16, seq: &mut i64) -> Statement {
+        let columns = "node, seq, id, call_id, at, type, body, late";
+        let sql = select::insert("journal", columns, 8, self.entries.len());
+        let mut values = Vec::with_capacity(self.entries.len() * 8);
+        for (Entry { event, late }, body) in self.entries.iter().zip(&self.bodies) {
+            *seq += 1;
+            values.extend(args![
+                i64::from(node),
+                *seq,
+                event.id.0,
+                event.call.0,
+                event.at.micros(),
+                event.kind.name(),
+                body.as_str(),
+                *late,
+            ]);
+        }
+        Statement::new(sql + " ON CONFLICT (id) DO NOTHING", values)
+    }
+
+    /// What memory learns from these facts.
+    pub(crate) fn learn(&self, learnt: &mut Vec<MemoryChange>) {
+        for Entry { event, .. } in &self.entries {
+            let call = event.call;
+            match &event.kind {
+                EventKind::Arrived { caller, line, .. } => learnt.push(MemoryChange::Known {
+                    call,
+                    client: best(caller),
+                    line: Some(*line),
+                }),
+                EventKind::Identified { caller } => learnt.push(MemoryChange::Known {
+                    call,
+                    client: best(caller),
+                    line: None,
+                }),
+                EventKind::Ended { missed, .. } => learnt.push(MemoryChange::Ended {
+                    call,
+                    at: event.at,
+                    talked: !missed,
+                }),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The best match, or nobody.
+fn best(caller: &CallerIdentity) -> model::ClientRef {
+    caller
+        .matches
+        .first()
+        .map(|it| it.client)
+        .unwrap_or_default()
+}
+
+/// The rows beside the call itself: offers, recording, history.
+fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
+    let (call, at) = (event.call, event.at.micros());
+    match &event.kind {
+        EventKind::Offered { agent, attempt, rule, explanation, owner, .. } => {
+            into.push(Statement::new(
+                "INSERT INTO offers (call_id, attempt, agent, rule, explanation, owner, offered_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (call_id, attempt) DO NOTHING",
+                args![
+                    call.0,
+                    i64::from(*attempt),
+                    agent.0,
+                    json(rule),
+                    json(explanation.as_ref()),
+                    owner.map(|it| it.0),
+                    at
+                ],
+            ));
+        }
+        EventKind::Ringing { agent, lead } => {
+            into.push(OfferPatch { ringing_at: Some(at), lead: *lead, ..OfferPatch::default() }.of(call, *agent));
+        }
+        EventKind::OfferAccepted { agent, device } => {
+            let patch = OfferPatch { accepted_at: Some(at), device: Some(device.0), ..OfferPatch::default() };
+            into.push(patch.of(call, *agent));
+        }
+        EventKind::OfferEnded { agent, end } => {
+            let end = word(end);
+            into.push(OfferPatch { end: Some(end), ..OfferPatch::default() }.of(call, *agent));
+        }
+        EventKind::ConversationStarted { recording: Some(file), .. } => into.push(Statement::new(
+            "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, error) \
+             VALUES ($1, $2, $3, $4, 0, 0, 0, 0, NULL) ON CONFLICT (call_id) DO NOTHING",
+            args![writing.make_id(), call.0, file.as_str(), at],
+        )),
+        EventKind::RecordingReady { file, length_ms, bytes, gaps_ms, error } => {
+            into.push(Statement::new(
+                "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, error) \
+                 VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8) ON CONFLICT (call_id) DO UPDATE SET \
+                 file = excluded.file, ready = 1, length_ms = excluded.length_ms, bytes = excluded.bytes, \
+                 gaps_ms = excluded.gaps_ms, error = excluded.error",
+                args![writing.make_id(), call.0, file.as_str(), at, *length_ms, *bytes, *gaps_ms, error.as_deref()],
+            ));
+        }
+        EventKind::Identified { caller } => identified(call, caller, into),
+        EventKind::Ended { talk_ms, missed, .. } => into.push(Statement::new(
+            // One entry per conversation, for the client whom the call then has.
+            "INSERT INTO interactions (id, kind, direction, call_id, person_id, organisation_id, line_id, \
+             agent, at, missed, talk_ms) SELECT $1, 'call', direction, id, person_id, organisation_id, line_id, \
+             agent, arrived_at, $2, $3 FROM calls WHERE id = $4 ON CONFLICT (call_id) DO NOTHING",
+            args![writing.make_id(), *missed, *talk_ms, call.0],
+        )),
+        _ => {}
+    }
+}
+
+/// The caller became known after the call was routed, perhaps after it ended.
+fn identified(call: CallId, caller: &CallerIdentity, into: &mut Vec<Statement>) {
+    let client = best(caller);
+    let (person, organisation) = (
+        client.person.map(|it| it.0),
+        client.organisation.map(|it| it.0),
+    );
+    let name = caller.matches.first().map(|it| it.name.as_str());
+    into.push(Statement::new(
+        "UPDATE calls SET person_id = $1, organisation_id = $2, client_name = $3, caller = $4 WHERE id = $5",
+        args![person, organisation, name, json(caller), call.0],
+    ));
+    into.push(Statement::new(
+        "UPDATE interactions SET person_id = $1, organisation_id = $2 WHERE call_id = $3",
+        args![person, organisation, call.0],
+    ));
+}
+
+/// What an event says about an offer made before.
+#[derive(Default)]
+struct OfferPatch {
+    ringing_at: Option<i64>,
+    accepted_at: Option<i64>,
+    device: Option<i64>,
+    end: Option<String>,
+    lead: Option<Lead>,
+}
+
+impl OfferPatch {
+    fn of(self, call: CallId, agent: UserId) -> Statement {
+        let lead = self.lead;
+        Statement::new(
+            "UPDATE offers SET ringing_at = COALESCE($1, ringing_at), accepted_at = COALESCE($2, accepted_at), \
+             device_id = COALESCE($3, device_id), ended = COALESCE($4, ended), lead_us = COALESCE($5, lead_us), \
+             lead_confirmed = COALESCE($6, lead_confirmed), lead_clients = COALESCE($7, lead_clients) \
+             WHERE call_id = $8 AND attempt = (SELECT MAX(o.attempt) FROM offers o WHERE o.call_id = $8 AND o.agent = $9)",
+            args![
+                self.ringing_at,
+                self.accepted_at,
+                self.device,
+                self.end,
+                lead.map(|it| i64::try_from(it.micros).unwrap_or(i64::MAX)),
+                lead.map(|it| i64::from(it.confirmed)),
+                lead.map(|it| i64::from(it.clients)),
+                call.0,
+                agent.0,
+            ],
+        )
+    }
+}

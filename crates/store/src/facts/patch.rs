@@ -1,0 +1,186 @@
+//! What the events of one transaction say about one call: a single row, a single statement.
+
+use call::{Event, EventKind};
+use crm::{Direction, Numbering};
+use model::CallId;
+
+use super::best;
+use crate::{
+    database::{IntoValue, Statement, Value, args},
+    words::{json, word},
+};
+
+/// Everything new about a call; what is not given stays.
+pub(super) struct CallPatch {
+    pub(super) call: CallId,
+    arrived: Option<Vec<Value>>,
+    agent: Option<i64>,
+    answered_at: Option<i64>,
+    started_at: Option<i64>,
+    end: Option<End>,
+    exhausted: Option<String>,
+    snapshot: Option<String>,
+}
+
+struct End {
+    at: i64,
+    cause: &'static str,
+    by: String,
+    talk_ms: u64,
+    wait_ms: u64,
+    missed: bool,
+}
+
+impl CallPatch {
+    pub(super) fn new(call: CallId) -> Self {
+        Self {
+            call,
+            arrived: None,
+            agent: None,
+            answered_at: None,
+            started_at: None,
+            end: None,
+            exhausted: None,
+            snapshot: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, event: &Event, numbering: &Numbering) {
+        let at = event.at.micros();
+        match &event.kind {
+            EventKind::Arrived { .. } => self.arrived = Some(arrived(event, numbering)),
+            EventKind::Offered {
+                agent, snapshot, ..
+            } => {
+                self.agent = Some(agent.0);
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::OfferAccepted { agent, .. } => self.agent = Some(agent.0),
+            EventKind::LineAnswered => self.answered_at = Some(at),
+            EventKind::ConversationStarted {
+                agent, snapshot, ..
+            } => {
+                self.agent = Some(agent.0);
+                self.started_at = Some(at);
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::RouteExhausted { explanation } => {
+                self.exhausted = Some(json(explanation.as_ref()));
+            }
+            EventKind::Ended {
+                cause,
+                by,
+                agent,
+                talk_ms,
+                wait_ms,
+                missed,
+            } => {
+                self.agent = agent.map(|it| it.0).or(self.agent);
+                self.end = Some(End {
+                    at,
+                    cause: cause.name(),
+                    by: word(by),
+                    talk_ms: *talk_ms,
+                    wait_ms: *wait_ms,
+                    missed: *missed,
+                });
+            }
+            EventKind::Ringing { .. }
+            | EventKind::OfferEnded { .. }
+            | EventKind::Held { .. }
+            | EventKind::Identified { .. }
+            | EventKind::RecordingReady { .. } => {}
+        }
+    }
+
+    /// None if the events change nothing of the call itself.
+    pub(super) fn statement(self, node: u16) -> Option<Statement> {
+        let nothing = self.agent.is_none()
+            && self.answered_at.is_none()
+            && self.started_at.is_none()
+            && self.end.is_none()
+            && self.exhausted.is_none()
+            && self.snapshot.is_none();
+        let call = self.call.0;
+        let end = self.end.as_ref();
+        let mut values = args![
+            self.agent,
+            self.answered_at,
+            self.started_at,
+            end.map(|it| it.at),
+            end.map(|it| it.cause),
+            end.map(|it| it.by.as_str()),
+            end.map(|it| it.talk_ms).map(|it| it as i64),
+            end.map(|it| it.wait_ms).map(|it| it as i64),
+            end.map(|it| i64::from(it.missed)),
+            self.exhausted,
+            self.snapshot.filter(|_| end.is_none()),
+        ];
+        match self.arrived {
+            Some(arrived) => {
+                values.push(call.value());
+                values.push(i64::from(node).value());
+                values.extend(arrived);
+                Some(Statement::new(INSERT, values))
+            }
+            None if nothing => None,
+            None => {
+                values.push(call.value());
+                Some(Statement::new(UPDATE, values))
+            }
+        }
+    }
+}
+
+/// The columns that only the first event of a call fills, as `INSERT` names them.
+fn arrived(event: &Event, numbering: &Numbering) -> Vec<Value> {
+    let EventKind::Arrived {
+        trunk,
+        line,
+        from,
+        to,
+        caller,
+    } = &event.kind
+    else {
+        return Vec::new();
+    };
+    let client = best(caller);
+    let number = match caller.number.is_empty() && !from.is_empty() {
+        true => numbering.normalise(from).normal,
+        false => caller.number.clone(),
+    };
+    args![
+        Direction::Inbound.name(),
+        trunk.0,
+        line.0,
+        number,
+        to.as_str(),
+        client.person.map(|it| it.0),
+        client.organisation.map(|it| it.0),
+        caller.matches.first().map(|it| it.name.as_str()),
+        json(caller.as_ref()),
+        event.at.micros(),
+    ]
+}
+
+const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_at, cause, ended_by, talk_ms, \
+     wait_ms, missed, exhausted, snapshot, id, node, direction, trunk_id, line_id, number_from, number_to, \
+     person_id, organisation_id, client_name, caller, arrived_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+     ON CONFLICT (id) DO UPDATE SET agent = COALESCE(excluded.agent, calls.agent), \
+     answered_at = COALESCE(excluded.answered_at, calls.answered_at), \
+     started_at = COALESCE(excluded.started_at, calls.started_at), \
+     ended_at = COALESCE(excluded.ended_at, calls.ended_at), cause = COALESCE(excluded.cause, calls.cause), \
+     ended_by = COALESCE(excluded.ended_by, calls.ended_by), talk_ms = COALESCE(excluded.talk_ms, calls.talk_ms), \
+     wait_ms = COALESCE(excluded.wait_ms, calls.wait_ms), missed = COALESCE(excluded.missed, calls.missed), \
+     exhausted = COALESCE(excluded.exhausted, calls.exhausted), \
+     snapshot = CASE WHEN excluded.ended_at IS NULL AND calls.ended_at IS NULL \
+     THEN COALESCE(excluded.snapshot, calls.snapshot) ELSE NULL END";
+
+// The snapshot is of use only while the call runs.
+const UPDATE: &str = "UPDATE calls SET agent = COALESCE($1, agent), answered_at = COALESCE($2, answered_at), \
+     started_at = COALESCE($3, started_at), ended_at = COALESCE($4, ended_at), cause = COALESCE($5, cause), \
+     ended_by = COALESCE($6, ended_by), talk_ms = COALESCE($7, talk_ms), wait_ms = COALESCE($8, wait_ms), \
+     missed = COALESCE($9, missed), exhausted = COALESCE($10, exhausted), \
+     snapshot = CASE WHEN CAST($4 AS BIGINT) IS NULL AND ended_at IS NULL THEN COALESCE($11, snapshot) ELSE NULL END \
+     WHERE id = $12";

@@ -1,0 +1,162 @@
+//! Our numbers, and who serves them.
+
+use async_trait::async_trait;
+use crm::{Error, LineData, LineFilter, LineSkill, Record, Result, fold};
+use model::{LineId, UserId};
+
+use crate::{
+    check,
+    database::{Row, Value, args},
+    failure::Outcome,
+    memory::Shared,
+    repository::{Reader, Table, expect_there, within},
+    select::{self, Order, Select},
+    writer::Writing,
+};
+
+/// Most users that serve a line.
+const MOST_SKILLS: usize = 3_000;
+/// Rows of one insert: SQLite takes at most 32,766 arguments.
+const ROWS: usize = 500;
+
+#[async_trait]
+impl Table for LineData {
+    const TABLE: &'static str = "lines";
+    const COLUMNS: &'static [&'static str] = &[
+        "number_typed",
+        "number_normal",
+        "name",
+        "name_fold",
+        "channel",
+        "channel_fold",
+        "ring_timeout_secs",
+        "recorded",
+    ];
+    const ORDER: Order = Order::Name("name_fold");
+
+    fn id(raw: i64) -> LineId {
+        LineId(raw)
+    }
+
+    fn raw(id: LineId) -> i64 {
+        id.0
+    }
+
+    fn prepare(&mut self, shared: &Shared) -> Result<()> {
+        check::text("name", &self.name, check::NAME)?;
+        check::text("number", &self.number, crm::number::MOST_TYPED)?;
+        check::optional("channel", self.channel.as_deref(), check::NAME)?;
+        check::count("skills", self.skills.len(), MOST_SKILLS)?;
+        if let Some(secs) = self.ring_timeout_secs {
+            check::secs("ring_timeout_secs", secs, 1, 600)?;
+        }
+        let mut users: Vec<UserId> = self.skills.iter().map(|it| it.user).collect();
+        users.sort_unstable();
+        if users.windows(2).any(|two| two[0] == two[1]) {
+            return Err(Error::invalid("skills", "must name each user once"));
+        }
+        if self.skills.iter().any(|it| it.level > 10) {
+            return Err(Error::invalid("skills", "have levels from 0 to 10"));
+        }
+        self.normal = shared.normal(&self.number).normal.clone();
+        match self.normal.is_empty() {
+            true => Err(Error::invalid("number", "must have digits")),
+            false => Ok(()),
+        }
+    }
+
+    fn values(&self) -> Vec<Value> {
+        args![
+            self.number.as_str(),
+            self.normal.as_str(),
+            self.name.as_str(),
+            fold(&self.name),
+            self.channel.as_deref(),
+            self.channel.as_deref().map(fold),
+            self.ring_timeout_secs,
+            self.recorded,
+        ]
+    }
+
+    fn decode(row: &mut Row) -> std::result::Result<Self, sqlx::Error> {
+        let (number, normal, name) = (row.text()?, row.text()?, row.text()?);
+        row.skip(1);
+        let channel = row.opt_text()?;
+        row.skip(1);
+        Ok(Self {
+            number,
+            normal,
+            name,
+            channel,
+            ring_timeout_secs: row.opt_int()?.map(|it| it as u32),
+            recorded: row.flag()?,
+            skills: Vec::new(),
+        })
+    }
+
+    fn narrow(filter: &LineFilter, _shared: &Shared, select: &mut Select) {
+        let text = filter.text.as_deref();
+        select.and_contains("t.name_fold || ' ' || COALESCE(t.channel_fold, '')", text);
+    }
+
+    fn sort_key(&self) -> String {
+        fold(&self.name)
+    }
+
+    async fn load_rest(
+        reader: &mut Reader<'_>,
+        records: &mut [Record<LineId, Self>],
+    ) -> Outcome<()> {
+        let Some((within, ids)) = within("line_id", records) else {
+            return Ok(());
+        };
+        let sql = format!(
+            "SELECT line_id, user_id, level FROM skills WHERE {within} ORDER BY line_id, place"
+        );
+        for mut row in reader.rows(&sql, &ids).await? {
+            let line = LineId(row.int()?);
+            let skill = LineSkill {
+                user: UserId(row.int()?),
+                level: row.int()? as u8,
+            };
+            if let Some(record) = records.iter_mut().find(|it| it.id == line) {
+                record.data.skills.push(skill);
+            }
+        }
+        Ok(())
+    }
+
+    async fn save_rest(
+        writing: &mut Writing,
+        id: i64,
+        old: Option<&Self>,
+        new: Option<&mut Self>,
+    ) -> Outcome<()> {
+        writing.directory_changed = true;
+        let before = old.map(|it| it.skills.as_slice()).unwrap_or_default();
+        let after = new.map(|it| it.skills.as_slice()).unwrap_or_default();
+        if before == after {
+            return Ok(());
+        }
+        for skill in after
+            .iter()
+            .filter(|skill| !before.iter().any(|it| it.user == skill.user))
+        {
+            expect_there(writing, "users", "skills", Some(skill.user.0)).await?;
+        }
+        writing
+            .conn
+            .execute("DELETE FROM skills WHERE line_id = $1", &args![id])
+            .await?;
+        for (chunk, skills) in after.chunks(ROWS).enumerate() {
+            let sql = select::insert("skills", "line_id, user_id, place, level", 4, skills.len());
+            let mut values = Vec::with_capacity(skills.len() * 4);
+            for (place, skill) in skills.iter().enumerate() {
+                let place = (chunk * ROWS + place) as i64;
+                values.extend(args![id, skill.user.0, place, i64::from(skill.level)]);
+            }
+            writing.conn.execute(&sql, &values).await?;
+        }
+        Ok(())
+    }
+}

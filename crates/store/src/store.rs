@@ -1,0 +1,252 @@
+//! One open database.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use crm::Numbering;
+use model::IdMaker;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    checkpoint, clock,
+    connect::{self, Source},
+    database::{Pool, Row, Value},
+    facts::Facts,
+    failure::Failure,
+    load,
+    memory::Shared,
+    open_error::OpenError,
+    schema::{self, Trouble},
+    work::{Change, Posted},
+    writer::{Progress, Work, Writer, Writing},
+};
+
+/// Limits and choices of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Pieces of work that may wait for the writer; beyond that callers get [`crm::Error::Full`].
+    pub queue: usize,
+    /// Connections for reading.
+    pub readers: u32,
+    /// Bring older tables up to date; else they are refused.
+    pub migrate: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue: 4_096,
+            readers: 4,
+            migrate: true,
+        }
+    }
+}
+
+/// An open database: all repositories ([`crm::Base`]) and the journal
+/// (`crm::Journal<call::Event>`). Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) readers: Pool,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) node: u16,
+    pub(crate) epoch: String,
+    queue: mpsc::Sender<Work>,
+    directory: watch::Receiver<u64>,
+    checkpoints: Option<JoinHandle<()>>,
+    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(task) = &self.checkpoints {
+            task.abort();
+        }
+    }
+}
+
+/// Counters of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transactions made durable.
+    pub transactions: u64,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
+    /// Pieces of work that wait for the writer.
+    pub waiting: usize,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("node", &self.inner.node)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens `sqlite:PATH` (made if it is not there) or `postgres://USER@HOST/DATABASE` for node
+    /// `node` (0–1023). Numbers typed without a country code are read in `region`.
+    pub async fn open(
+        url: &str,
+        node: u16,
+        region: &str,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let source = Source::parse(url)?;
+        let numbering = Numbering::new(region).ok_or_else(|| OpenError::Region {
+            region: region.chars().take(20).collect(),
+        })?;
+        let trouble = |trouble: Trouble| match trouble {
+            Trouble::Refused(error) => error,
+            Trouble::Database(error) => connect::refusal(&source, &error),
+        };
+        Self::start(source.clone(), node, numbering, &options)
+            .await
+            .map_err(trouble)
+    }
+
+    async fn start(
+        source: Source,
+        node: u16,
+        numbering: Numbering,
+        options: &Options,
+    ) -> Result<Self, Trouble> {
+        let mut conn = source.writer().await?;
+        schema::bring_up(&mut conn, options.migrate).await?;
+        let epoch = schema::epoch(&mut conn).await?;
+        let readers = source.readers(options.readers.max(1)).await?;
+        let shared = Arc::new(Shared::new(numbering));
+        let seq = load::fill(&readers, &shared, node).await?;
+        let progress = Arc::new(Progress::default());
+        progress.seq.store(seq, Ordering::Release);
+        let (queue, received) = mpsc::channel(options.queue.max(1));
+        let (announce, directory) = watch::channel(0);
+        let checkpoints = match &source {
+            Source::Sqlite { .. } => {
+                let conn = source.writer().await?;
+                let task = checkpoint::run(conn, source.clone(), Arc::clone(&progress));
+                Some(tokio::spawn(task))
+            }
+            Source::Postgres { .. } => None,
+        };
+        let writer = Writer {
+            writing: Writing {
+                conn,
+                ids: IdMaker::new(node),
+                now: clock::utc(),
+                shared: Arc::clone(&shared),
+                learnt: Vec::new(),
+                directory_changed: false,
+            },
+            source,
+            node,
+            progress: Arc::clone(&progress),
+            directory: announce,
+            queue: received,
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                readers,
+                shared,
+                progress,
+                node,
+                epoch,
+                queue,
+                directory,
+                checkpoints,
+                writer: std::sync::Mutex::new(Some(tokio::spawn(writer.run()))),
+            }),
+        })
+    }
+
+    /// Rises whenever what [`crm::Settings::directory`] returns has changed.
+    pub fn directory_changes(&self) -> watch::Receiver<u64> {
+        self.inner.directory.clone()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        let progress = &self.inner.progress;
+        Counters {
+            transactions: progress.transactions.load(Ordering::Relaxed),
+            retries: progress.retries.load(Ordering::Relaxed),
+            waiting: self.inner.queue.max_capacity() - self.inner.queue.capacity(),
+        }
+    }
+
+    /// Makes durable what was given before, then closes every connection. A database that does
+    /// not answer is not waited for. Later calls get an error.
+    pub async fn close(&self) {
+        self.inner.progress.stopping.store(true, Ordering::Release);
+        // A closed queue means that the writer has ended already.
+        let _ = self.inner.queue.send(Work::Stop).await;
+        let writer = self
+            .inner
+            .writer
+            .lock()
+            .unwrap_or_else(|it| it.into_inner())
+            .take();
+        if let Some(writer) = writer {
+            if writer.await.is_err() {
+                tracing::error!("the writer of the store ended by a panic");
+            }
+        }
+        if let Some(task) = &self.inner.checkpoints {
+            task.abort();
+        }
+        self.inner.readers.close().await;
+    }
+
+    pub(crate) async fn rows(&self, sql: &str, args: &[Value]) -> Result<Vec<Row>, Failure> {
+        Ok(self.inner.readers.rows(sql, args).await?)
+    }
+
+    /// Has the writer make a change.
+    pub(crate) async fn write<C: Change>(&self, change: C) -> crm::Result<C::Output> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Posted {
+            change,
+            answer: None,
+            reply,
+        });
+        self.give(Work::Change {
+            job,
+            since: Instant::now(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Has the writer make facts durable.
+    pub(crate) async fn write_facts(&self, facts: Facts) -> crm::Result<Vec<i64>> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Work::Facts { facts, reply })?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn give(&self, work: Work) -> crm::Result<()> {
+        self.inner
+            .queue
+            .try_send(work)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => crm::Error::Full,
+                mpsc::error::TrySendError::Closed(_) => gone(),
+            })
+    }
+}
+
+fn gone() -> crm::Error {
+    crm::Error::Unavailable {
+        message: "the store is closed".to_owned(),
+        remedy: "start the process again",
+    }
+}
