@@ -20,7 +20,7 @@ use super::{
     phone::Phone,
     plane::Plane,
     wire::Record,
-    world::{Fate, Troubles, World},
+    world::{Fate, Store, Troubles, World},
 };
 
 /// Wall time at the start: 2026-03-02 09:00 UTC.
@@ -51,7 +51,7 @@ impl Setup {
         Self {
             size: Size {
                 agents,
-                devices,
+                devices: (devices, devices),
                 lines: 1,
             },
             callers: (0, Duration::ZERO),
@@ -66,10 +66,20 @@ impl Setup {
     pub fn drawn(chance: &mut Chance) -> Self {
         let agents = 2 + usize::try_from(chance.below(6)).unwrap_or(0);
         let callers = 8 + usize::try_from(chance.below(25)).unwrap_or(0);
+        let mut troubles = if chance.permille(250) {
+            Troubles::none()
+        } else {
+            Troubles::drawn(chance)
+        };
+        let restarts = usize::from(chance.permille(300));
+        if restarts > 0 {
+            // What recovery needs is in the store before an INVITE leaves; without a store nobody could know it.
+            troubles.store = Store::Fast;
+        }
         Self {
             size: Size {
                 agents,
-                devices: 2,
+                devices: (1, 2),
                 lines: 2,
             },
             callers: (callers, chance.millis(20_000, 120_000)),
@@ -78,12 +88,8 @@ impl Setup {
             } else {
                 Network::drawn(chance)
             },
-            troubles: if chance.permille(250) {
-                Troubles::none()
-            } else {
-                Troubles::drawn(chance)
-            },
-            restarts: usize::from(chance.permille(300)),
+            troubles,
+            restarts,
             moods: true,
         }
     }
@@ -262,6 +268,15 @@ impl Centre {
         self.callers.insert(address, caller);
         self.at(at, Happening::Party(address));
         address
+    }
+
+    /// The caller gives up or hangs up now.
+    pub fn leave(&mut self, caller: SocketAddr) {
+        let now = self.now;
+        if let Some(caller) = self.callers.get_mut(&caller) {
+            caller.leave(now);
+        }
+        self.pump(caller);
     }
 
     /// Kills the process now and starts it again after a moment.
@@ -476,10 +491,18 @@ impl Centre {
     fn effect(&mut self, request: EffectRequest) {
         let fate = self.world.begin(self.now, &request);
         if self.talkative {
+            let what = match &request.effect {
+                call::Effect::Commit { events } => events
+                    .iter()
+                    .map(|event| event.kind.name())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                other => format!("{other:?}"),
+            };
+            let (at, id) = (self.now.as_secs_f64(), request.id);
             println!(
-                "{:>10.4} effect {:?} {fate:?}",
-                self.now.as_secs_f64(),
-                request
+                "{at:>10.4} effect {}/{} {what}: {fate:?}",
+                id.call, id.number
             );
         }
         if let Fate::DoneAt(at) = fate {

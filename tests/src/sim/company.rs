@@ -48,8 +48,8 @@ pub fn line_number(line: usize) -> String {
 pub struct Size {
     /// Agents.
     pub agents: usize,
-    /// Most telephones of one agent.
-    pub devices: usize,
+    /// Least and most telephones of one agent.
+    pub devices: (usize, usize),
     /// Lines.
     pub lines: usize,
 }
@@ -67,7 +67,7 @@ pub struct Company {
 
 impl Company {
     /// Draws a company. Agent `n` is user `n + 1`.
-    pub fn drawn(size: Size, wrap_up: bool, chance: &mut Chance) -> Self {
+    pub fn drawn(size: Size, moods: bool, chance: &mut Chance) -> Self {
         let mut directory = Directory::default();
         let (mut phones, mut owners) = (BTreeMap::new(), BTreeMap::new());
         for agent in 0..size.agents {
@@ -78,13 +78,15 @@ impl Company {
                 short_number: (100 + agent).to_string(),
                 away: false,
                 ring_timeout_secs: *chance.pick(&[5, 10, 20]),
-                wrap_up_secs: if wrap_up {
+                wrap_up_secs: if moods {
                     *chance.pick(&[0, 0, 3, 10])
                 } else {
                     0
                 },
             });
-            let devices = 1 + usize::try_from(chance.below(size.devices as u64)).unwrap_or(0);
+            let (least, most) = size.devices;
+            let devices =
+                least + usize::try_from(chance.below((most - least + 1) as u64)).unwrap_or(0);
             for device in 0..devices {
                 let name = format!("a{agent}d{device}");
                 let address = phone_address(agent, device);
@@ -110,7 +112,12 @@ impl Company {
                 recorded: chance.permille(700),
             });
             for agent in &directory.agents {
-                let level = u8::try_from(chance.below(11)).unwrap_or(0);
+                let level = u8::try_from(if moods {
+                    chance.below(11)
+                } else {
+                    1 + chance.below(10)
+                })
+                .unwrap_or(0);
                 directory.skills.push(Skill {
                     user: agent.user,
                     line: id,

@@ -107,7 +107,11 @@ fn spans(centre: &Centre) -> (Vec<Span>, Vec<Span>) {
         };
         let status = |r: &Record| r.message.status().unwrap_or(0);
         let rings = first(&|r| answer(r) && (101..200).contains(&status(r)));
-        let takes = first(&|r| answer(r) && (200..300).contains(&status(r)));
+        // A 2xx that comes after the transaction's end gets no ACK, and is no conversation (RFC 6026 §7.2).
+        let taken = first(&|r| answer(r) && (200..300).contains(&status(r))).is_some();
+        let ack = |r: &Record| !r.incoming && r.message.start.starts_with("ACK");
+        let takes =
+            first(&|r| ack(r) && r.message.cseq() == invite.message.cseq()).filter(|_| taken);
         let refuses = first(&|r| answer(r) && status(r) >= 300);
         let withdrawn = first(&|r| !r.incoming && r.message.start.starts_with("CANCEL"));
         let bye = first(&|r| r.message.start.starts_with("BYE"));
@@ -119,7 +123,7 @@ fn spans(centre: &Centre) -> (Vec<Span>, Vec<Span>) {
             to: ends.into_iter().flatten().min().unwrap_or(from).max(from),
         };
         if let Some(from) = rings {
-            ringing.push(span(from, [takes, refuses, withdrawn, reborn.or(bye)]));
+            ringing.push(span(from, [takes, refuses, withdrawn, reborn]));
         }
         if let Some(from) = takes {
             talking.push(span(from, [bye, reborn, None, None]));

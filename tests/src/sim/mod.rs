@@ -22,3 +22,4 @@ pub mod world;
 pub use caller::{Caller, Intent, Outcome};
 pub use centre::{Centre, Setup};
 pub use phone::{Answering, Talking};
+pub use world::Store;

@@ -19,6 +19,8 @@ use super::chance::Chance;
 pub enum Store {
     /// A healthy disk.
     Fast,
+    /// Takes exactly this long.
+    Takes(Duration),
     /// Often past the deadline.
     Slow,
     /// Takes entries and does nothing until it is healed.
@@ -105,6 +107,8 @@ pub struct World {
     pub numbers: BTreeMap<CallId, String>,
     /// Cards that were sent: call, agent.
     pub cards: BTreeSet<(CallId, UserId)>,
+    /// Agents whose reservation was or will be granted too late.
+    pub late: Vec<UserId>,
     /// Requests that no correct exchange makes.
     pub wrongs: Vec<String>,
     /// What goes wrong now.
@@ -128,6 +132,7 @@ impl World {
             bindings: BTreeMap::new(),
             numbers: BTreeMap::new(),
             cards: BTreeSet::new(),
+            late: Vec::new(),
             wrongs: Vec::new(),
             troubles,
             managers,
@@ -157,10 +162,15 @@ impl World {
         let usual = chance.millis(0, 20);
         let length = match &request.effect {
             Effect::Identify { .. } => late(chance, troubles.late_identities, 90, 3_000),
-            Effect::Reserve { .. } => late(chance, troubles.late_grants, 240, 2_000),
+            Effect::Reserve { agent } => {
+                let length = late(chance, troubles.late_grants, 251, 2_000);
+                self.late.extend(length.map(|_| *agent));
+                length
+            }
             Effect::Announce { .. } => late(chance, troubles.late_cards, 140, 4_000),
             Effect::Commit { .. } => match troubles.store {
                 Store::Fast => None,
+                Store::Takes(length) => Some(length),
                 Store::Slow => Some(chance.millis(5, 900)),
                 Store::Dead => {
                     self.stuck.push(request.clone());
@@ -225,10 +235,11 @@ impl World {
                 self.cards.insert((id.call, *agent));
             }
             Effect::Commit { events }
-                if (events.is_empty() || events.iter().any(|event| event.call != id.call)) => {
-                    self.wrongs
-                        .push(format!("{id:?} commits nothing, or facts of another call"));
-                }
+                if (events.is_empty() || events.iter().any(|event| event.call != id.call)) =>
+            {
+                self.wrongs
+                    .push(format!("{id:?} commits nothing, or facts of another call"));
+            }
             _ => {}
         }
     }
