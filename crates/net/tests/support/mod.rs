@@ -5,14 +5,17 @@
     reason = "each test binary uses another part of it"
 )]
 
+pub mod wav;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
 use media::{
-    Codec, Command, ConversationKey, Event, LegKey, LegStats, Remote, SourceRule,
+    Codec, Command, ConversationKey, Event, LegKey, LegStats, RecordingSummary, Remote, SourceRule,
     dtmf::EventPayload,
     rtp::{HEADER_BYTES, Header, Packet},
 };
@@ -95,6 +98,46 @@ impl TestPlane {
         let remote = phone.remote();
         self.order(Command::SetRemote { leg, remote });
         leg
+    }
+
+    pub fn start_recording(
+        &mut self,
+        conversation: u64,
+        client: LegKey,
+        agent: LegKey,
+        law: Codec,
+    ) -> PathBuf {
+        let conversation = ConversationKey(conversation);
+        let file = format!("2026/05/01/{}.wav", conversation.0);
+        self.order(Command::StartRecording {
+            conversation,
+            client,
+            agent,
+            file: file.clone(),
+            law,
+        });
+        self.wait("RecordingStarted", |event| {
+            (*event == Event::RecordingStarted { conversation }).then_some(())
+        });
+        self.folder.path().join(file)
+    }
+
+    pub fn wait_recorded(&mut self, conversation: u64) -> RecordingSummary {
+        let key = ConversationKey(conversation);
+        self.wait("RecordingClosed", |event| match event {
+            Event::RecordingClosed {
+                conversation,
+                summary,
+            } if *conversation == key => Some(summary.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn stop_recording(&mut self, conversation: u64) -> RecordingSummary {
+        self.order(Command::StopRecording {
+            conversation: ConversationKey(conversation),
+        });
+        self.wait_recorded(conversation)
     }
 
     pub fn join(&mut self, a: LegKey, b: LegKey) {
@@ -321,5 +364,24 @@ pub fn settle(from: &mut Phone, to: &Phone) {
             heard = to.hear_within(Duration::ZERO);
         }
         assert!(Instant::now() < end, "the bridge carries nothing");
+    }
+}
+
+/// Beats every 20 ms on the generator's own clock.
+pub struct Beat {
+    next: Instant,
+}
+
+impl Beat {
+    pub fn start() -> Self {
+        Self {
+            next: Instant::now(),
+        }
+    }
+
+    /// Waits for the next beat.
+    pub fn wait(&mut self) {
+        self.next += FRAME;
+        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
     }
 }
