@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use crate::bytes::{find, is_token_byte, split_before};
 use crate::params;
 use crate::uri::{Uri, UriError, UriRef};
 
@@ -62,10 +63,9 @@ impl NameAddr {
     pub fn set_param(&mut self, name: &str, value: Option<&str>) {
         let name: String = name
             .chars()
-            .filter(|&c| c.is_ascii() && crate::method::is_token_byte(c as u8))
+            .filter(|&c| c.is_ascii() && is_token_byte(c as u8))
             .collect();
-        let plain =
-            |byte: u8| crate::method::is_token_byte(byte) || matches!(byte, b'[' | b']' | b':');
+        let plain = |byte: u8| is_token_byte(byte) || matches!(byte, b'[' | b']' | b':');
         let value = value.map(|value| {
             if !value.is_empty() && value.bytes().all(plain) {
                 return value.to_owned();
@@ -126,24 +126,24 @@ pub(crate) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, UriError> {
-        let text = text.trim();
+        let text = text.trim_ascii();
         let (display, uri, params) = match open_bracket(text)? {
             Some(open) => {
-                let (display, rest) = (text[..open].trim(), &text[open + 1..]);
+                let (display, rest) = (text[..open].trim_ascii(), &text[open + 1..]);
                 let close = rest
                     .find(['<', '>'])
                     .filter(|&at| rest.as_bytes()[at] == b'>')
                     .ok_or(UriError::Unbalanced)?;
-                (display, rest[..close].trim(), rest[close + 1..].trim())
+                (display, rest[..close].trim_ascii(), &rest[close + 1..])
             }
             None => {
                 // RFC 3261 §20.10: without brackets, parameters belong to the field and not to the URI,
                 // and the URI cannot hold a question mark.
-                let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+                let (uri, params) = split_before(text, b';');
                 if uri.contains('?') {
                     return Err(UriError::Unbalanced);
                 }
-                ("", uri.trim(), params)
+                ("", uri.trim_ascii(), params)
             }
         };
         if !params::params_valid(params) {
@@ -159,14 +159,22 @@ impl<'a> Parts<'a> {
 
 /// Where the bracket opens that begins the URI: the first one outside quotes.
 fn open_bracket(text: &str) -> Result<Option<usize>, UriError> {
+    let bytes = text.as_bytes();
+    let Some(first) = find(bytes, b'<') else {
+        return Ok(None);
+    };
+    if find(&bytes[..first], b'"').is_none() {
+        return Ok(Some(first));
+    }
     if let Some(open) = params::find_outside_quotes(text, |byte| byte == b'<') {
         return Ok(Some(open));
     }
     // A single quote mark in an unquoted name (`O"Brien <sip:…>`) hides the bracket. It is taken only when no
     // second bracket makes it doubtful which one is meant.
-    match (text.find('<'), text.rfind('<')) {
-        (Some(first), Some(last)) if first == last && !text.starts_with('"') => Ok(Some(first)),
-        (Some(_), _) => Err(UriError::Unbalanced),
-        _ => Ok(None),
+    let only = find(&bytes[first + 1..], b'<').is_none();
+    if only && !text.starts_with('"') {
+        Ok(Some(first))
+    } else {
+        Err(UriError::Unbalanced)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::method::{Method, is_token};
+use crate::bytes::is_token;
+use crate::method::Method;
 
 /// Sequence number and method of a request, repeated in every answer to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +33,8 @@ impl fmt::Display for CSeq {
 
 /// Number and method without building anything.
 pub(crate) fn parts(text: &str) -> Option<(u32, &str)> {
-    let (number, method) = text.trim().split_once([' ', '\t'])?;
-    let method = method.trim_start();
+    let (number, method) = text.trim_ascii().split_once([' ', '\t'])?;
+    let method = method.trim_ascii_start();
     if !number.bytes().all(|byte| byte.is_ascii_digit()) || !is_token(method.as_bytes()) {
         return None;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::method::is_token_byte;
+use crate::bytes::is_token_byte;
 
 macro_rules! names {
     ($($variant:ident $text:literal $compact:literal $kind:ident,)*) => {

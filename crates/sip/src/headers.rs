@@ -1,8 +1,11 @@
 //! The header fields of a message, in order.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::bytes::{find, has_line_end};
 use crate::header::{Kind, Name};
+use crate::lines::Line;
 use crate::params::find_outside_quotes;
 
 /// Header fields: one text buffer and an index into it, so that building and cloning take few allocations.
@@ -150,13 +153,15 @@ impl Headers {
             Name::Other(text) => Name::parse(&text),
             known => known,
         };
-        if name.kind() == Kind::Single || !value.contains(',') {
+        let value = without_line_ends(value);
+        let value = value.trim_ascii();
+        if name.kind() == Kind::Single || find(value.as_bytes(), b',').is_none() {
             self.insert_one(at, name, value);
             return;
         }
         let mut added = 0;
-        for piece in list_entries(value) {
-            self.insert_one(at + added, name.clone(), piece);
+        for (start, end) in entries(value) {
+            self.insert_one(at + added, name.clone(), &value[start..end]);
             added += 1;
         }
         if added == 0 {
@@ -165,27 +170,10 @@ impl Headers {
     }
 
     fn insert_one(&mut self, at: usize, name: Name, value: &str) {
-        let value = value.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
         let start = self.text.len();
-        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            self.text.extend(value.chars().map(|c| {
-                if matches!(c, '\r' | '\n' | '\0') {
-                    ' '
-                } else {
-                    c
-                }
-            }));
-        } else {
-            self.text.push_str(value);
-        }
-        self.index.insert(
-            at,
-            Entry {
-                name,
-                start,
-                end: self.text.len(),
-            },
-        );
+        self.text.push_str(value);
+        let end = self.text.len();
+        self.index.insert(at, Entry { name, start, end });
     }
 
     fn reclaim(&mut self) {
@@ -203,31 +191,119 @@ impl Headers {
     }
 }
 
-/// Entries of a comma-separated list; commas in quotes and in angle brackets do not count, empty entries are left out.
-fn list_entries(value: &str) -> impl Iterator<Item = &str> {
-    let mut rest = value;
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let mut bracketed = false;
-            let comma = find_outside_quotes(rest, |byte| {
-                match byte {
-                    b'<' => bracketed = true,
-                    b'>' => bracketed = false,
-                    _ => {}
-                }
-                byte == b',' && !bracketed
+/// Collects the fields of a received head, whose text becomes the buffer, so that no value is copied on its own.
+pub(crate) struct Collector<'a> {
+    head: &'a str,
+    /// Values that do not stand in the head as they are meant.
+    mended: String,
+    index: Vec<Entry>,
+}
+
+impl<'a> Collector<'a> {
+    pub(crate) fn new(head: &'a str) -> Self {
+        Self {
+            head,
+            mended: String::new(),
+            index: Vec::with_capacity(40),
+        }
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Takes the value that begins at this byte of a line.
+    pub(crate) fn take(&mut self, name: Name, line: &Line<'_>, value_start: usize) {
+        let value = without_line_ends(&line.text[value_start..]);
+        let base = match (&line.text, &value) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => line.start + value_start,
+            _ => {
+                self.mended.push_str(&value);
+                self.head.len() + self.mended.len() - value.len()
+            }
+        };
+        let trimmed = value.trim_ascii();
+        let start = base + (value.len() - value.trim_ascii_start().len());
+        if name.kind() == Kind::Single || find(trimmed.as_bytes(), b',').is_none() {
+            self.index.push(Entry {
+                name,
+                start,
+                end: start + trimmed.len(),
             });
-            let (piece, after) = match comma {
-                Some(at) => (&rest[..at], &rest[at + 1..]),
-                None => (rest, ""),
+            return;
+        }
+        let before = self.index.len();
+        for (from, to) in entries(trimmed) {
+            self.index.push(Entry {
+                name: name.clone(),
+                start: start + from,
+                end: start + to,
+            });
+        }
+        if self.index.len() == before {
+            self.index.push(Entry {
+                name,
+                start,
+                end: start,
+            });
+        }
+    }
+
+    pub(crate) fn finish(self) -> Headers {
+        let mut text = String::with_capacity(self.head.len() + self.mended.len());
+        text.push_str(self.head);
+        text.push_str(&self.mended);
+        Headers {
+            text,
+            index: self.index,
+            dead_bytes: 0,
+        }
+    }
+}
+
+/// The value with spaces in place of CR, LF and NUL.
+fn without_line_ends(value: &str) -> Cow<'_, str> {
+    if !has_line_end(value.as_bytes()) {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(value.replace(['\r', '\n', '\0'], " "))
+}
+
+/// Where the entries of a comma-separated list stand, trimmed; commas in quotes and in angle brackets do not count, empty
+/// entries are left out.
+fn entries(list: &str) -> impl Iterator<Item = (usize, usize)> {
+    let plain = !list.bytes().any(|byte| matches!(byte, b'"' | b'<'));
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < list.len() {
+            let rest = &list[at..];
+            let comma = if plain {
+                find(rest.as_bytes(), b',')
+            } else {
+                comma_outside(rest)
             };
-            rest = after;
-            let piece = piece.trim();
-            if !piece.is_empty() {
-                return Some(piece);
+            let piece = &rest[..comma.unwrap_or(rest.len())];
+            let trimmed = piece.trim_ascii();
+            let start = at + (piece.len() - piece.trim_ascii_start().len());
+            at += piece.len() + 1;
+            if !trimmed.is_empty() {
+                return Some((start, start + trimmed.len()));
             }
         }
         None
+    })
+}
+
+fn comma_outside(list: &str) -> Option<usize> {
+    let mut bracketed = false;
+    find_outside_quotes(list, |byte| {
+        match byte {
+            b'<' => bracketed = true,
+            b'>' => bracketed = false,
+            _ => {}
+        }
+        byte == b',' && !bracketed
     })
 }
 

@@ -5,11 +5,14 @@
 //! in as part of a value ever leaves as part of a value. Never in here: a socket, a clock, a thread, an async runtime, SDP.
 
 pub mod address;
+mod bytes;
 pub mod cseq;
 pub mod dialog;
 pub mod digest;
+mod escape;
 pub mod header;
 pub mod headers;
+mod host;
 mod lines;
 pub mod message;
 pub mod method;

@@ -2,94 +2,102 @@
 
 use std::borrow::Cow;
 
+use crate::bytes::{find, has_nul_or_cr, is_token_byte};
 use crate::reject::ParseError;
 
 /// Most bytes of a line, its continuation lines included.
 const MOST_LINE_BYTES: usize = 8192;
 
-/// A line with its number, the start line being 1.
-type Line<'a> = (usize, Cow<'a, [u8]>);
+/// Length of the head, the empty line behind it included; `None` when that line is missing.
+pub(crate) fn head_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += find(bytes.get(at..)?, b'\n')? + 1;
+        match bytes.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
+
+/// A line with continuation lines joined to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line<'a> {
+    /// The start line is 1.
+    pub(crate) number: usize,
+    /// Where it begins in the head.
+    pub(crate) start: usize,
+    /// The text, borrowed from the head unless lines were joined.
+    pub(crate) text: Cow<'a, str>,
+}
 
 /// Walks over the start line and the header lines up to the empty line.
 ///
 /// Lines end with CRLF; a lone LF is taken as well, as every common stack does, and since each side of us is written
 /// anew it cannot smuggle a field past anybody.
 pub(crate) struct Lines<'a> {
-    rest: &'a [u8],
+    head: &'a str,
+    at: usize,
     number: usize,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Start,
-    Fields,
-    Ended,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(head: &'a str) -> Self {
         Self {
-            rest: bytes,
+            head,
+            at: 0,
             number: 0,
-            state: State::Start,
         }
     }
 
-    /// What follows the empty line, once the walk is over.
-    pub(crate) fn body(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// The next line, without its end; `Ok(None)` behind the empty line. After an error the walk can go on, except after `NoEmptyLine`.
+    /// The next line without its end; `Ok(None)` at the empty line. After an error the walk can go on, except after `NoEmptyLine`.
     pub(crate) fn advance(&mut self) -> Result<Option<Line<'a>>, ParseError> {
-        if self.state == State::Ended {
-            return Ok(None);
-        }
+        let start = self.at;
         let first = self.physical()?;
         if first.is_empty() {
-            self.state = State::Ended;
             return Ok(None);
         }
-        let line = self.number;
+        let number = self.number;
         let mut length = first.len();
-        let mut whole = Cow::Borrowed(first);
+        let mut text = Cow::Borrowed(first);
         // RFC 3261 §7.3.1: a line that begins with white space continues the one before. The start line cannot be folded.
-        while self.state == State::Fields && matches!(self.rest.first(), Some(b' ' | b'\t')) {
+        while number > 1 && matches!(self.head.as_bytes().get(self.at), Some(b' ' | b'\t')) {
             let more = self.physical()?;
             length += more.len();
             if length <= MOST_LINE_BYTES {
-                let joined = whole.to_mut();
+                let joined = text.to_mut();
                 joined.truncate(joined.trim_ascii_end().len());
-                joined.push(b' ');
-                joined.extend_from_slice(more.trim_ascii_start());
+                joined.push(' ');
+                joined.push_str(more.trim_ascii_start());
             }
         }
-        self.state = State::Fields;
         if length > MOST_LINE_BYTES {
-            return Err(ParseError::LineTooLong { line });
+            return Err(ParseError::LineTooLong { line: number });
         }
-        if forbidden(&whole) {
-            return Err(ParseError::ForbiddenByte { line });
+        if has_nul_or_cr(text.as_bytes()) && is_forbidden(text.as_bytes()) {
+            return Err(ParseError::ForbiddenByte { line: number });
         }
-        Ok(Some((line, whole)))
+        Ok(Some(Line {
+            number,
+            start,
+            text,
+        }))
     }
 
-    fn physical(&mut self) -> Result<&'a [u8], ParseError> {
-        let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') else {
-            self.state = State::Ended;
-            return Err(ParseError::NoEmptyLine);
-        };
-        let line = &self.rest[..end];
-        self.rest = &self.rest[end + 1..];
+    fn physical(&mut self) -> Result<&'a str, ParseError> {
+        let rest = &self.head[self.at..];
+        let end = find(rest.as_bytes(), b'\n').ok_or(ParseError::NoEmptyLine)?;
+        self.at += end + 1;
         self.number += 1;
-        Ok(line.strip_suffix(b"\r").unwrap_or(line))
+        let line = &rest[..end];
+        Ok(line.strip_suffix('\r').unwrap_or(line))
     }
 }
 
 /// Whether the line holds a CR, or a NUL other than the quoted pair that RFC 3261 §25.1 allows in a quoted string
 /// (the header fields keep a space in its place).
-fn forbidden(line: &[u8]) -> bool {
+fn is_forbidden(line: &[u8]) -> bool {
     line.iter().enumerate().any(|(at, &byte)| match byte {
         b'\r' => true,
         0 => !line[..at].ends_with(b"\\"),
@@ -97,9 +105,16 @@ fn forbidden(line: &[u8]) -> bool {
     })
 }
 
-/// Name and value of a header line; white space may stand before the colon (RFC 3261 §7.3.1).
-pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
-    let name = line[..colon].trim_ascii_end();
-    crate::method::is_token(name).then(|| (name, line[colon + 1..].trim_ascii()))
+/// Name of a header line and where its value begins; white space may stand before the colon (RFC 3261 §7.3.1).
+pub(crate) fn field(line: &str) -> Option<(&str, usize)> {
+    let bytes = line.as_bytes();
+    let name_end = bytes
+        .iter()
+        .position(|&byte| !is_token_byte(byte))
+        .filter(|&end| end > 0)?;
+    let colon = bytes[name_end..]
+        .iter()
+        .position(|byte| !matches!(byte, b' ' | b'\t'))?
+        + name_end;
+    (bytes[colon] == b':').then_some((&line[..name_end], colon + 1))
 }

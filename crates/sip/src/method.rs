@@ -88,16 +88,6 @@ impl fmt::Display for Method {
     }
 }
 
-/// Whether a byte may stand in a token (RFC 3261 §25.1).
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
-}
-
-/// Whether the text is a token: not empty and token bytes only.
-pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,35 +38,65 @@ pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<I
             None => (text, None),
         };
         rest = after;
-        Some(piece.trim())
+        Some(piece.trim_ascii())
     })
 }
 
 /// One parameter: name and raw value.
 pub(crate) type Param<'a> = (&'a str, Option<&'a str>);
 
-/// Reads `;a=b;c`: `text` is empty or begins with a semicolon. An item is `None` where a parameter has no name.
-pub(crate) fn params(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
-    let text = text.trim();
-    let (bad_start, list) = match text.strip_prefix(';') {
-        // Some phones end the list with a semicolon; two in a row are still an error.
-        Some("") => (false, None),
-        Some(list) => (false, Some(list.strip_suffix(';').unwrap_or(list))),
-        None => (!text.is_empty(), None),
-    };
-    bad_start
-        .then_some(None)
-        .into_iter()
-        .chain(list.into_iter().flat_map(|list| {
-            split_outside_quotes(list, b';').map(|piece| {
-                let (name, value) = match piece.split_once('=') {
-                    Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
-                    None => (piece, None),
-                };
-                let quoted_name = name.contains('"') || name.is_empty();
-                (!quoted_name).then_some((name, value))
-            })
-        }))
+/// Walks over `;a=b;c`. The text is empty or begins with a semicolon; an item is `None` where it is malformed.
+pub(crate) struct Params<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Params<'a> {
+    type Item = Option<Param<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some(list) = self.rest.strip_prefix(';') else {
+            self.rest = "";
+            return Some(None);
+        };
+        if list.is_empty() {
+            // Some phones end the list with a semicolon; two in a row are still an error.
+            self.rest = "";
+            return None;
+        }
+        let (mut quoted, mut escaped, mut equals) = (false, false, None);
+        let mut end = list.len();
+        for (at, byte) in list.bytes().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b'=' if equals.is_none() && !quoted => equals = Some(at),
+                b';' if !quoted => {
+                    end = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.rest = &list[end..];
+        let (name, value) = match equals {
+            Some(at) => (&list[..at], Some(list[at + 1..end].trim_ascii())),
+            None => (&list[..end], None),
+        };
+        let name = name.trim_ascii();
+        let valid = !quoted && !name.is_empty() && !name.contains('"');
+        Some(valid.then_some((name, value)))
+    }
+}
+
+/// The parameters of a text.
+pub(crate) fn params(text: &str) -> Params<'_> {
+    Params {
+        rest: text.trim_ascii(),
+    }
 }
 
 /// Whether the parameters are well-formed and not too many.
@@ -75,7 +105,7 @@ pub(crate) fn params_valid(text: &str) -> bool {
     params(text).all(|param| {
         count += 1;
         param.is_some() && count <= MOST_PARAMS
-    }) && quotes_balanced(text)
+    })
 }
 
 /// Whether every quoted string is closed.

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use crate::address;
+use crate::bytes::is_token;
 use crate::cseq;
 use crate::header::Name;
-use crate::headers::Headers;
-use crate::lines::{Lines, field};
+use crate::headers::{Collector, Headers};
+use crate::lines::{Lines, field, head_length};
 use crate::message::{Message, Request, Response};
-use crate::method::{Method, is_token};
+use crate::method::Method;
 use crate::reject::{ParseError, Rejected};
 use crate::uri::{Uri, UriError};
 use crate::via;
@@ -96,27 +97,29 @@ struct Head<'a> {
 impl<'a> Head<'a> {
     /// Reads what can be read; the first error is kept, since an answer needs the fields behind it too.
     fn read(bytes: &'a [u8]) -> Self {
-        let mut lines = Lines::new(bytes);
+        // Without an empty line there is no body, and the walk over the lines says so.
+        let (head, rest) = bytes.split_at(head_length(bytes).unwrap_or(bytes.len()));
+        let head = text(head);
+        let mut lines = Lines::new(&head);
         let mut first_error = None;
         let start = match lines.advance() {
-            Ok(line) => start_line(&text(&line.unwrap_or_default().1)),
+            Ok(line) => start_line(&line.unwrap_or_default().text),
             Err(error) => Start::Unusable {
                 method: None,
                 error,
             },
         };
-        let mut headers = Headers::with_capacity(bytes.len().min(4096));
+        let mut fields = Collector::new(&head);
         loop {
             let error = match lines.advance() {
                 Ok(None) => break,
-                Ok(Some(_)) if headers.len() > MOST_HEADERS => ParseError::TooManyHeaders,
-                Ok(Some((line, bytes))) => match field(&bytes) {
-                    Some((name, value)) => {
-                        // The name is a token, thus ASCII.
-                        headers.push(Name::parse(&text(name)), &text(value));
+                Ok(Some(_)) if fields.len() > MOST_HEADERS => ParseError::TooManyHeaders,
+                Ok(Some(line)) => match field(&line.text) {
+                    Some((name, value_start)) => {
+                        fields.take(Name::parse(name), &line, value_start);
                         continue;
                     }
-                    None => ParseError::HeaderLine { line },
+                    None => ParseError::HeaderLine { line: line.number },
                 },
                 Err(error) => error,
             };
@@ -126,79 +129,46 @@ impl<'a> Head<'a> {
                 break;
             }
         }
+        if fields.len() > MOST_HEADERS {
+            first_error.get_or_insert(ParseError::TooManyHeaders);
+        }
         Self {
             start,
-            headers,
-            rest: lines.body(),
+            headers: fields.finish(),
+            rest,
             first_error,
         }
     }
 
     /// What the rest of the crate takes for granted; gives the body.
     fn check(&self) -> Result<&'a [u8], ParseError> {
-        if let Some(error) = &self.first_error {
-            return Err(error.clone());
-        }
         if let Start::Unusable { error, .. } = &self.start {
             return Err(error.clone());
         }
-        if self.headers.len() > MOST_HEADERS {
-            return Err(ParseError::TooManyHeaders);
+        if let Some(error) = &self.first_error {
+            return Err(error.clone());
         }
-        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
-            let mut values = self.headers.all(&name);
-            let Some(value) = values.next() else {
-                return Err(ParseError::Missing(name.clone()));
-            };
-            if values.next().is_some() {
-                return Err(ParseError::Repeated(name.clone()));
-            }
-            let readable = match name {
-                Name::From | Name::To => address::Parts::parse(value).is_ok(),
-                Name::CSeq => cseq::parts(value).is_some(),
-                _ => !value.is_empty(),
-            };
-            if !readable {
-                return Err(ParseError::Malformed(name.clone()));
-            }
-        }
-        if !self.headers.contains(&Name::Via) {
+        let found = Found::among(&self.headers)?;
+        let readable = |value: &str| address::Parts::parse(value).is_ok();
+        found.from.once(Name::From, readable)?;
+        found.to.once(Name::To, readable)?;
+        found
+            .call_id
+            .once(Name::CallId, |value| !value.is_empty())?;
+        let cseq = found
+            .cseq
+            .once(Name::CSeq, |value| cseq::parts(value).is_some())?;
+        if !found.via {
             return Err(ParseError::Missing(Name::Via));
         }
-        if !self
-            .headers
-            .all(&Name::Via)
-            .all(|value| via::Parts::parse(value).is_some())
-        {
-            return Err(ParseError::Malformed(Name::Via));
-        }
         if let Start::Request { method, .. } = &self.start {
-            let cseq = self.headers.first(&Name::CSeq).and_then(cseq::parts);
-            if cseq.is_none_or(|(_, cseq_method)| cseq_method != method.as_str()) {
+            if cseq::parts(cseq).is_none_or(|(_, cseq_method)| cseq_method != method.as_str()) {
                 return Err(ParseError::CSeqMethod);
             }
         }
-        self.body()
-    }
-
-    fn body(&self) -> Result<&'a [u8], ParseError> {
-        let mut length = None;
-        for value in self.headers.all(&Name::ContentLength) {
-            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            if !digits {
-                return Err(ParseError::Malformed(Name::ContentLength));
-            }
-            // A number beyond the range of usize is longer than any datagram.
-            let value = value.parse::<usize>().unwrap_or(usize::MAX);
-            if length.is_some_and(|length| length != value) {
-                return Err(ParseError::ConflictingLength);
-            }
-            length = Some(value);
-        }
         // RFC 3261 §18.3: over UDP the body may lack a length and then reaches to the end of the datagram.
-        self.rest
-            .get(..length.unwrap_or(self.rest.len()))
-            .ok_or(ParseError::BodyTooShort)
+        let length = found.length.unwrap_or(self.rest.len());
+        self.rest.get(..length).ok_or(ParseError::BodyTooShort)
     }
 
     fn refuse(&self, error: ParseError) -> Rejected {
@@ -240,6 +210,76 @@ impl<'a> Head<'a> {
         }
         response.set_to_tag(&stateless_tag(&response.headers));
         response
+    }
+}
+
+/// The fields that every message needs, found in one walk.
+#[derive(Default)]
+struct Found<'a> {
+    from: Occurrence<'a>,
+    to: Occurrence<'a>,
+    call_id: Occurrence<'a>,
+    cseq: Occurrence<'a>,
+    via: bool,
+    length: Option<usize>,
+}
+
+impl<'a> Found<'a> {
+    fn among(headers: &'a Headers) -> Result<Self, ParseError> {
+        let mut found = Self::default();
+        for (name, value) in headers.iter() {
+            match name {
+                Name::From => found.from.note(value),
+                Name::To => found.to.note(value),
+                Name::CallId => found.call_id.note(value),
+                Name::CSeq => found.cseq.note(value),
+                Name::Via if via::Parts::parse(value).is_some() => found.via = true,
+                Name::Via => return Err(ParseError::Malformed(Name::Via)),
+                Name::ContentLength => found.note_length(value)?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn note_length(&mut self, value: &str) -> Result<(), ParseError> {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ParseError::Malformed(Name::ContentLength));
+        }
+        // A number beyond the range of usize is longer than any datagram.
+        let length = value.parse().unwrap_or(usize::MAX);
+        if self
+            .length
+            .replace(length)
+            .is_some_and(|other| other != length)
+        {
+            return Err(ParseError::ConflictingLength);
+        }
+        Ok(())
+    }
+}
+
+/// The first value of a field, and whether there was a second.
+#[derive(Clone, Copy, Default)]
+struct Occurrence<'a> {
+    first: Option<&'a str>,
+    repeated: bool,
+}
+
+impl<'a> Occurrence<'a> {
+    fn note(&mut self, value: &'a str) {
+        self.repeated = self.first.is_some();
+        self.first = self.first.or(Some(value));
+    }
+
+    /// The value, if there is exactly one and it can be read.
+    fn once(self, name: Name, readable: impl Fn(&str) -> bool) -> Result<&'a str, ParseError> {
+        match self.first {
+            None => Err(ParseError::Missing(name)),
+            Some(_) if self.repeated => Err(ParseError::Repeated(name)),
+            Some(value) if readable(value) => Ok(value),
+            Some(_) => Err(ParseError::Malformed(name)),
+        }
     }
 }
 
@@ -306,7 +346,7 @@ fn status_line(line: &str) -> Result<Start, ParseError> {
 }
 
 /// The bytes as text. Bytes that are not UTF-8 are read as Latin-1, so that no name is lost.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => {

@@ -1,7 +1,8 @@
 //! Where a message ends in a byte stream (RFC 3261 §18.3).
 
-use crate::lines::{Lines, field};
-use crate::parse::MOST_BYTES;
+use crate::header::Name;
+use crate::lines::{Lines, field, head_length};
+use crate::parse::{MOST_BYTES, text};
 use crate::reject::ParseError;
 
 /// What stands at the beginning of the bytes received so far.
@@ -26,11 +27,19 @@ pub fn frame(buffer: &[u8]) -> Result<Frame, ParseError> {
         [b'\n', ..] => return Ok(Frame::Pong(1)),
         _ => {}
     }
-    let mut lines = Lines::new(buffer);
+    let Some(head_length) = head_length(buffer) else {
+        return if buffer.len() <= MOST_BYTES {
+            Ok(Frame::Incomplete)
+        } else {
+            Err(ParseError::TooLarge)
+        };
+    };
+    let head = text(&buffer[..head_length]);
+    let mut lines = Lines::new(&head);
     let mut length = None;
     loop {
         match lines.advance() {
-            Ok(Some((_, line))) => match content_length(&line) {
+            Ok(Some(line)) => match content_length(&line.text) {
                 Some(Ok(value)) if length.is_none_or(|length| length == value) => {
                     length = Some(value);
                 }
@@ -38,18 +47,13 @@ pub fn frame(buffer: &[u8]) -> Result<Frame, ParseError> {
                 Some(Err(error)) => return Err(error),
                 None => {}
             },
-            Ok(None) => break,
-            Err(ParseError::NoEmptyLine) if buffer.len() <= MOST_BYTES => {
-                return Ok(Frame::Incomplete);
-            }
-            Err(ParseError::NoEmptyLine) => return Err(ParseError::TooLarge),
+            Ok(None) | Err(ParseError::NoEmptyLine) => break,
             // Left to the parser, which can answer it.
             Err(_) => {}
         }
     }
-    let head = buffer.len() - lines.body().len();
     // RFC 3261 §20.14 demands the length on streams; without it there is no body.
-    let total = head
+    let total = head_length
         .checked_add(length.unwrap_or(0))
         .filter(|&total| total <= MOST_BYTES)
         .ok_or(ParseError::TooLarge)?;
@@ -60,17 +64,16 @@ pub fn frame(buffer: &[u8]) -> Result<Frame, ParseError> {
     })
 }
 
-fn content_length(line: &[u8]) -> Option<Result<usize, ParseError>> {
-    use crate::header::Name;
-    let (name, value) = field(line)?;
-    if !name.eq_ignore_ascii_case(b"Content-Length") && !name.eq_ignore_ascii_case(b"l") {
+fn content_length(line: &str) -> Option<Result<usize, ParseError>> {
+    let (name, value_start) = field(line)?;
+    if !name.eq_ignore_ascii_case("Content-Length") && !name.eq_ignore_ascii_case("l") {
         return None;
     }
-    let digits = std::str::from_utf8(value)
-        .ok()
-        .filter(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
-    Some(match digits {
-        Some(digits) => digits.parse().map_err(|_| ParseError::TooLarge),
-        None => Err(ParseError::Malformed(Name::ContentLength)),
+    let value = line[value_start..].trim_ascii();
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    Some(if digits {
+        value.parse().map_err(|_| ParseError::TooLarge)
+    } else {
+        Err(ParseError::Malformed(Name::ContentLength))
     })
 }

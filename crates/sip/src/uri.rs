@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::bytes::{has_uri_breaker, split_before, split_once};
+use crate::escape::{escape, unescape};
+pub use crate::host::Host;
+use crate::host::{HostRef, host_and_port};
 use crate::params;
 
 /// Why a text is not a URI.
@@ -60,95 +63,6 @@ impl Scheme {
             Self::Tel => "tel",
             Self::Other(text) => text,
         }
-    }
-}
-
-/// A host name or an address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// A name in lower case; empty in URIs that have no host.
-    Domain(String),
-    /// An IPv4 address.
-    V4(Ipv4Addr),
-    /// An IPv6 address, written in brackets.
-    V6(Ipv6Addr),
-}
-
-impl Host {
-    /// Reads a name, an IPv4 address or an IPv6 address in brackets.
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match HostRef::parse(text)? {
-            HostRef::Domain(name) => Self::Domain(name.to_ascii_lowercase()),
-            HostRef::V4(address) => Self::V4(address),
-            HostRef::V6(address) => Self::V6(address),
-        })
-    }
-
-    /// The address when the host is one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Domain(_) => None,
-            Self::V4(address) => Some((*address).into()),
-            Self::V6(address) => Some((*address).into()),
-        }
-    }
-
-    /// The host as text, an IPv6 address in brackets.
-    pub fn as_text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Domain(name) => Cow::Borrowed(name),
-            address => Cow::Owned(address.to_string()),
-        }
-    }
-}
-
-impl From<IpAddr> for Host {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => Self::V6(address),
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Domain(name) => f.write_str(name),
-            Self::V4(address) => address.fmt(f),
-            Self::V6(address) => write!(f, "[{address}]"),
-        }
-    }
-}
-
-/// A host that still borrows its name.
-#[derive(Clone, Copy)]
-pub(crate) enum HostRef<'a> {
-    Domain(&'a str),
-    V4(Ipv4Addr),
-    V6(Ipv6Addr),
-}
-
-impl<'a> HostRef<'a> {
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        if let Some(inner) = text.strip_prefix('[') {
-            return inner.strip_suffix(']')?.parse().ok().map(Self::V6);
-        }
-        // Underscores are no part of RFC 3261's hostname, but stand in the names of many real hosts.
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        if text.is_empty()
-            || !text.bytes().all(valid)
-            || text.starts_with(['.', '-'])
-            || text.contains("..")
-        {
-            return None;
-        }
-        if text.as_bytes()[0].is_ascii_digit() {
-            if let Ok(address) = text.parse() {
-                return Some(Self::V4(address));
-            }
-        }
-        Some(Self::Domain(text))
     }
 }
 
@@ -328,13 +242,10 @@ pub(crate) struct UriRef<'a> {
 
 impl<'a> UriRef<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, UriError> {
-        if text
-            .bytes()
-            .any(|byte| byte <= b' ' || matches!(byte, 0x7f | b'<' | b'>' | b'"'))
-        {
+        if has_uri_breaker(text.as_bytes()) {
             return Err(UriError::Character);
         }
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+        let (scheme, rest) = split_once(text, b':').ok_or(UriError::Scheme)?;
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
         if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(valid) {
             return Err(UriError::Scheme);
@@ -367,11 +278,11 @@ impl<'a> UriRef<'a> {
     fn parse_sip(scheme: &'a str, rest: &'a str) -> Result<Self, UriError> {
         // A user may hold `;` and `?` (RFC 3261 §25.1), so the first `@` is looked for before either;
         // a second `@` ends up in the host, which refuses it.
-        let (user_info, rest) = match rest.split_once('@') {
+        let (user_info, rest) = match split_once(rest, b'@') {
             Some((user_info, rest)) => (Some(user_info), rest),
             None => (None, rest),
         };
-        let (user, password) = match user_info.map(|info| info.split_once(':').ok_or(info)) {
+        let (user, password) = match user_info.map(|info| split_once(info, b':').ok_or(info)) {
             Some(Ok((user, password))) => (Some(user), Some(password)),
             Some(Err(user)) => (Some(user), None),
             None => (None, None),
@@ -379,8 +290,8 @@ impl<'a> UriRef<'a> {
         if user == Some("") {
             return Err(UriError::User);
         }
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_port, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (rest, headers) = split_once(rest, b'?').unwrap_or((rest, ""));
+        let (host_port, params) = split_before(rest, b';');
         let (host, port) = host_and_port(host_port)?;
         if !params::params_valid(params) {
             return Err(UriError::Params);
@@ -407,11 +318,7 @@ impl<'a> UriRef<'a> {
             scheme,
             user: self.user.map(str::to_owned),
             password: self.password.map(str::to_owned),
-            host: match self.host {
-                HostRef::Domain(name) => Host::Domain(name.to_ascii_lowercase()),
-                HostRef::V4(address) => Host::V4(address),
-                HostRef::V6(address) => Host::V6(address),
-            },
+            host: self.host.to_owned(),
             port: self.port,
             params: params::owned(self.params),
             headers: self.headers.to_owned(),
@@ -419,77 +326,8 @@ impl<'a> UriRef<'a> {
     }
 }
 
-/// Splits `host[:port]`, white space around the colon allowed as in a Via (RFC 3261 §25.1).
-pub(crate) fn host_and_port(text: &str) -> Result<(HostRef<'_>, Option<u16>), UriError> {
-    let host_end = match text.find(']') {
-        Some(at) => at + 1,
-        None => text.find(':').unwrap_or(text.len()),
-    };
-    let (host, rest) = text.split_at(host_end);
-    let host = HostRef::parse(host.trim()).ok_or(UriError::Host)?;
-    let rest = rest.trim();
-    if rest.is_empty() {
-        return Ok((host, None));
-    }
-    let digits = rest.strip_prefix(':').ok_or(UriError::Host)?.trim();
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(UriError::Port);
-    }
-    Ok((host, Some(digits.parse().map_err(|_| UriError::Port)?)))
-}
-
 /// Whether a parameter name, escapes resolved, is the wanted one (RFC 3261 §19.1.4).
 fn same_name(written: &str, wanted: &str) -> bool {
     written.eq_ignore_ascii_case(wanted)
         || (written.contains('%') && unescape(written).eq_ignore_ascii_case(wanted))
-}
-
-/// Resolves `%41`; what is no escape stays. Bytes that are not UTF-8 are read as Latin-1.
-pub fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| {
-            after
-                .get(at)
-                .and_then(|&byte| char::from(byte).to_digit(16))
-        };
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
-        error
-            .as_bytes()
-            .iter()
-            .map(|&byte| char::from(byte))
-            .collect()
-    }))
-}
-
-/// Escapes everything but letters, digits and the bytes given.
-fn escape(text: &str, allowed: &[u8]) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push('%');
-            escaped.extend(
-                [byte >> 4, byte & 15]
-                    .map(|nibble| char::from(b"0123456789ABCDEF"[usize::from(nibble)])),
-            );
-        }
-    }
-    escaped
 }

@@ -3,8 +3,10 @@
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
+use crate::bytes::{is_token, split_before, split_once};
+use crate::host::{HostRef, host_and_port};
 use crate::params;
-use crate::uri::{Host, HostRef, host_and_port};
+use crate::uri::Host;
 
 /// One hop of the way that an answer takes back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,11 +41,7 @@ impl Via {
         let parts = Parts::parse(text)?;
         Some(Self {
             transport: parts.transport.to_ascii_uppercase(),
-            host: match parts.host {
-                HostRef::Domain(name) => Host::Domain(name.to_ascii_lowercase()),
-                HostRef::V4(address) => Host::V4(address),
-                HostRef::V6(address) => Host::V6(address),
-            },
+            host: parts.host.to_owned(),
             port: parts.port,
             params: params::owned(parts.params),
         })
@@ -118,17 +116,17 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         // White space may stand around each slash (RFC 3261 §25.1).
-        let (protocol, rest) = text.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
-        if !protocol.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+        let (protocol, rest) = split_once(text, b'/')?;
+        let (version, rest) = split_once(rest, b'/')?;
+        if !protocol.trim_ascii().eq_ignore_ascii_case("SIP") || version.trim_ascii() != "2.0" {
             return None;
         }
-        let (transport, rest) = rest.trim_start().split_once([' ', '\t'])?;
-        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        if !crate::method::is_token(transport.as_bytes()) || !params::params_valid(params) {
+        let (transport, rest) = rest.trim_ascii_start().split_once([' ', '\t'])?;
+        let (sent_by, params) = split_before(rest, b';');
+        if !is_token(transport.as_bytes()) || !params::params_valid(params) {
             return None;
         }
-        let (host, port) = host_and_port(sent_by.trim()).ok()?;
+        let (host, port) = host_and_port(sent_by).ok()?;
         Some(Self {
             transport,
             host,
