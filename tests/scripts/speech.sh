@@ -23,3 +23,5 @@ say stranger-ru ru+m3 "Здравствуйте. Увидел вашу рекл�
 say stranger-en en+m3 "Hello. I saw your advertisement. What is the price of a hundred metres of power cable?"
 say colleague-ru ru+f2 "Алло, отдел продаж. Коллега сейчас занят, помогу вам я."
 say colleague-en en+f2 "Hello, sales department. My colleague is busy, but I can help you."
+say sales-ru ru+f4 "Добрый день, отдел продаж. Сто метров силового кабеля есть на складе, счёт пришлю сегодня."
+say sales-en en+f4 "Good afternoon, sales department. A hundred metres are in stock, I will send you the invoice today."

@@ -3,4 +3,15 @@
 //!
 //! Nothing of this is shipped.
 
+pub mod audio;
+pub mod baresip;
+pub mod company;
+pub mod daemon;
+pub mod events;
+pub mod live;
+pub mod postgres;
+pub mod relay;
+pub mod rest;
 pub mod sim;
+pub mod sipp;
+pub mod voice;

@@ -171,13 +171,12 @@ impl Centre {
             .iter()
             .map(|agent| agent.user)
             .collect();
-        let managers = (0..setup.callers.0)
-            .filter_map(|caller| {
-                chance
-                    .permille(600)
-                    .then(|| (caller_number(caller), *chance.pick(&users)))
-            })
-            .collect();
+        let mut managers = BTreeMap::new();
+        for caller in 0..setup.callers.0 {
+            if chance.permille(600) {
+                managers.insert(caller_number(caller), *chance.pick(&users));
+            }
+        }
         let mut centre = Self {
             now: Duration::ZERO,
             phones: company.phones,

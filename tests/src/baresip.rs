@@ -1,0 +1,204 @@
+//! baresip: a telephone that somebody else wrote.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::daemon::PATIENCE;
+
+/// A running baresip, steered over its control port.
+#[derive(Debug)]
+pub struct Baresip {
+    process: Child,
+    control: TcpStream,
+    received: Vec<u8>,
+    events: Vec<Value>,
+    folder: TempDir,
+}
+
+/// What it does with a call by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerMode {
+    /// Answers at once.
+    Auto,
+    /// Rings until it is told.
+    Manual,
+}
+
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    socket.local_addr().expect("a socket has an address").port()
+}
+
+fn free_tcp_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
+}
+
+impl Baresip {
+    /// Starts a telephone that registers as `user` at `registrar`, speaks the WAV file and writes what it hears.
+    pub fn start(
+        registrar: SocketAddr,
+        (user, secret): (&str, &str),
+        words: &Path,
+        mode: AnswerMode,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let control = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_tcp_port());
+        let path = folder.path().display();
+        let sip = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
+        let modules = [
+            "account", "aubridge", "aufile", "ctrl_tcp", "g711", "menu", "sndfile",
+        ];
+        let lines: String = modules
+            .iter()
+            .map(|module| match *module {
+                "account" | "menu" | "ctrl_tcp" => format!("module_app {module}.so\n"),
+                _ => format!("module {module}.so\n"),
+            })
+            .collect();
+        let config = format!(
+            "poll_method epoll\nsip_listen {sip}\nnet_interface lo\nmodule_path /usr/lib/baresip/modules\n{lines}\
+             audio_player aubridge,nobody\naudio_source aufile,{}\naudio_alert aubridge,bell\n\
+             audio_srate 8000\naudio_channels 1\nrtp_ports 40000-49999\n\
+             ctrl_tcp_listen {control}\nsnd_path {path}\n",
+            words.display(),
+        );
+        let mode = if mode == AnswerMode::Auto {
+            "auto"
+        } else {
+            "manual"
+        };
+        let account = format!(
+            "<sip:{user}@{registrar}>;auth_user={user};auth_pass={secret};answermode={mode};regint=60;\
+             audio_codecs=PCMA/8000/1,PCMU/8000/1\n"
+        );
+        fs::write(folder.path().join("config"), config).expect("the configuration is written");
+        fs::write(folder.path().join("accounts"), account).expect("the account is written");
+        fs::write(folder.path().join("contacts"), "").expect("an empty list of contacts");
+        let process = Command::new("baresip")
+            .arg("-f")
+            .arg(folder.path())
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(fs::File::create(folder.path().join("log")).expect("a log"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("baresip is installed");
+        let control = connect(control, folder.path());
+        let mut phone = Self {
+            process,
+            control,
+            received: Vec::new(),
+            events: Vec::new(),
+            folder,
+        };
+        phone.wait_for("REGISTER_OK");
+        phone
+    }
+
+    /// Orders something: `accept`, `hangup`, `hold`, `resume`.
+    pub fn order(&mut self, command: &str) {
+        let text = json!({ "command": command, "params": "", "token": command }).to_string();
+        write!(self.control, "{}:{text},", text.len()).expect("baresip takes orders");
+    }
+
+    /// Waits for an event of this type: `CALL_INCOMING`, `CALL_ESTABLISHED`, `CALL_CLOSED`, `CALL_HOLD` …
+    pub fn wait_for(&mut self, kind: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(place) = self.events.iter().position(|event| event["type"] == kind) {
+                return self.events.remove(place);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no {kind}; baresip says:\n{}",
+                self.log()
+            );
+            let mut buffer = [0; 4_096];
+            match self.control.read(&mut buffer) {
+                Ok(0) => panic!("baresip is gone:\n{}", self.log()),
+                Ok(length) => self.received.extend(&buffer[..length]),
+                // Nothing yet: the deadline above bounds the wait.
+                Err(_) => continue,
+            }
+            self.take_events();
+        }
+    }
+
+    /// Netstrings: length, colon, text, comma.
+    fn take_events(&mut self) {
+        while let Some(colon) = self.received.iter().position(|byte| *byte == b':') {
+            let length: usize = String::from_utf8_lossy(&self.received[..colon])
+                .parse()
+                .expect("a netstring");
+            let end = colon + 1 + length;
+            if self.received.len() <= end {
+                return;
+            }
+            if let Ok(value) = serde_json::from_slice::<Value>(&self.received[colon + 1..end]) {
+                if value["event"] == true {
+                    self.events.push(value);
+                }
+            }
+            self.received.drain(..=end);
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What the telephone heard, from the file that its `sndfile` module writes.
+    pub fn heard(&self) -> Vec<i16> {
+        let files = fs::read_dir(self.folder.path()).expect("our own folder");
+        let decoded = files
+            .map(|file| file.expect("our own folder").path())
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"));
+        let file: PathBuf = decoded
+            .max()
+            .unwrap_or_else(|| panic!("baresip wrote nothing:\n{}", self.log()));
+        crate::audio::samples(&file)
+            .into_iter()
+            .map(|frame| frame[0])
+            .collect()
+    }
+}
+
+fn connect(control: SocketAddr, folder: &Path) -> TcpStream {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(stream) = TcpStream::connect(control) {
+            stream
+                .set_read_timeout(Some(Duration::from_millis(50)))
+                .expect("a timeout can be set");
+            return stream;
+        }
+        let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        assert!(
+            Instant::now() < deadline,
+            "baresip does not start:\n{}",
+            log()
+        );
+        std::thread::yield_now();
+    }
+}
+
+impl Drop for Baresip {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,189 @@
+//! A stream of RTP in both directions from the side of a telephone: speaks a WAV file, keeps what it hears.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::audio::Law;
+
+/// 20 ms at 8000 Hz.
+const FRAME: usize = 160;
+const TICK: Duration = Duration::from_millis(20);
+
+/// One received packet.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// When it came.
+    pub at: Instant,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Timestamp in samples.
+    pub timestamp: u32,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Payload type.
+    pub payload_type: u8,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+/// What a stream did in its life.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Everything that came, in order of arrival.
+    pub packets: Vec<Packet>,
+    /// When the first and the last packet of ours left.
+    pub spoke: Option<(Instant, Instant)>,
+    /// How many packets of ours left.
+    pub sent: u64,
+}
+
+impl Heard {
+    /// Samples of the voice packets by their timestamps; what is missing is silence.
+    pub fn samples(&self) -> Vec<i16> {
+        let mut samples = Vec::new();
+        let mut base: Option<(u32, u32, usize)> = None;
+        for packet in self
+            .packets
+            .iter()
+            .filter(|packet| matches!(packet.payload_type, 0 | 8))
+        {
+            let law = if packet.payload_type == 8 {
+                Law::A
+            } else {
+                Law::Mu
+            };
+            let (_, first, offset) = *match &base {
+                Some(known) if known.0 == packet.ssrc => base.insert(*known),
+                _ => base.insert((packet.ssrc, packet.timestamp, samples.len())),
+            };
+            let ahead = packet.timestamp.wrapping_sub(first);
+            // More than ten minutes ahead is a straggler from before the first.
+            if ahead > 4_800_000 {
+                continue;
+            }
+            let start = offset + ahead as usize;
+            if samples.len() < start + packet.payload.len() {
+                samples.resize(start + packet.payload.len(), 0);
+            }
+            for (place, byte) in packet.payload.iter().enumerate() {
+                samples[start + place] = law.decode(*byte);
+            }
+        }
+        samples
+    }
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub struct Voice {
+    /// Where it listens.
+    pub local: SocketAddr,
+    remote: Arc<Mutex<Option<SocketAddr>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Heard>>,
+}
+
+impl Voice {
+    /// Listens at `local`; speaks the samples, over and over, as soon as it knows to whom.
+    pub fn open(local: SocketAddr, law: Law, words: Vec<i16>) -> Self {
+        let socket = UdpSocket::bind(local).unwrap_or_else(|error| panic!("{local}: {error}"));
+        socket
+            .set_nonblocking(true)
+            .expect("a socket need not block");
+        let remote = Arc::new(Mutex::new(None));
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (remote, stop) = (Arc::clone(&remote), Arc::clone(&stop));
+            std::thread::spawn(move || run(&socket, law, &words, &remote, &stop))
+        };
+        Self {
+            local,
+            remote,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Speaks to this address from now on, or is silent.
+    pub fn speak_to(&self, remote: Option<SocketAddr>) {
+        *self.remote.lock().expect("nobody panics with the address") = remote;
+    }
+
+    /// Ends the stream.
+    pub fn close(mut self) -> Heard {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .take()
+            .expect("it runs")
+            .join()
+            .expect("a stream does not panic")
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn run(
+    socket: &UdpSocket,
+    law: Law,
+    words: &[i16],
+    remote: &Mutex<Option<SocketAddr>>,
+    stop: &AtomicBool,
+) -> Heard {
+    let mut heard = Heard::default();
+    let mut buffer = [0; 2_048];
+    let ssrc = u32::from(socket.local_addr().map_or(1, |local| local.port())) << 8 | 0x5A;
+    let (mut sequence, mut timestamp, mut spoken) = (1_000_u16, 40_000_u32, 0);
+    let mut next = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+            heard.packets.extend(read(&buffer[..length]));
+        }
+        let now = Instant::now();
+        if now < next {
+            std::thread::sleep((next - now).min(Duration::from_millis(1)));
+            continue;
+        }
+        next += TICK;
+        let to = *remote.lock().expect("nobody panics with the address");
+        let Some(to) = to.filter(|_| !words.is_empty()) else {
+            continue;
+        };
+        let mut packet = vec![0x80, law.payload_type()];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend((0..FRAME).map(|place| law.encode(words[(spoken + place) % words.len()])));
+        // A refusal is counted by nobody: the other side may be gone.
+        let _ = socket.send_to(&packet, to);
+        let at = Instant::now();
+        heard.spoke = Some((heard.spoke.map_or(at, |(first, _)| first), at));
+        heard.sent += 1;
+        spoken += FRAME;
+        sequence = sequence.wrapping_add(1);
+        timestamp = timestamp.wrapping_add(FRAME as u32);
+    }
+    heard
+}
+
+fn read(bytes: &[u8]) -> Option<Packet> {
+    let header = bytes.get(..12).filter(|header| header[0] >> 6 == 2)?;
+    Some(Packet {
+        at: Instant::now(),
+        sequence: u16::from_be_bytes([header[2], header[3]]),
+        timestamp: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        ssrc: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        payload_type: header[1] & 0x7F,
+        payload: bytes[12 + usize::from(header[0] & 15) * 4..].to_vec(),
+    })
+}
