@@ -178,3 +178,95 @@ fn open_bracket(text: &str) -> Result<Option<usize>, UriError> {
         Err(UriError::Unbalanced)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<String>, String, Option<String>) {
+        let address = NameAddr::parse(text).unwrap();
+        let tag = address.tag().map(str::to_owned);
+        (address.display, address.uri.to_string(), tag)
+    }
+
+    #[test]
+    fn the_uri_stands_in_the_first_brackets_outside_quotes() {
+        let evil = "sip:evil@host.example";
+        for (text, display) in [
+            (
+                "\"x <sip:ceo@bank>\" <sip:evil@host.example>",
+                "x <sip:ceo@bank>",
+            ),
+            (
+                "\"x \\\" <sip:ceo@bank>\" <sip:evil@host.example>",
+                "x \" <sip:ceo@bank>",
+            ),
+            (
+                "x \"<sip:ceo@bank>\" <sip:evil@host.example>",
+                "x \"<sip:ceo@bank>\"",
+            ),
+            ("O\"Brien <sip:evil@host.example>", "O\"Brien"),
+            ("Bell, A. (home) <sip:evil@host.example>", "Bell, A. (home)"),
+            ("caller<sip:evil@host.example>", "caller"),
+        ] {
+            assert_eq!(
+                read(text),
+                (Some(display.to_owned()), evil.to_owned(), None),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn doubtful_addresses_are_refused() {
+        for text in [
+            "\"x <sip:a@b.example>",
+            "O\"x <sip:ceo@bank> <sip:evil@host.example>",
+            "<sip:a@b.example",
+            "<sip:a@b.example<sip:c@d.example>>",
+            "<sip:a@b.example> x",
+            "<sip:a@b.example>;tag=\"x",
+            "<sip:a@b.example>;;",
+            "sip:a@b.example?Route=x",
+            "",
+            "<>",
+            "*",
+        ] {
+            assert!(NameAddr::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_set_and_quoted_where_they_must() {
+        let mut address =
+            NameAddr::parse(" <sip:a@h.example;lr> ; Tag = 1 ; +sip.instance=\"<urn:x;y>\";ob;")
+                .unwrap();
+        assert_eq!(
+            (address.tag(), address.param("ob")),
+            (Some("1"), Some(None))
+        );
+        assert_eq!(address.param("+SIP.instance"), Some(Some("<urn:x;y>")));
+        address.set_param("tag", Some("2"));
+        address.set_param("text", Some("a \"b\"; c"));
+        address.set_param("received", Some("[::1]:5060"));
+        address.remove_param("OB");
+        let text = address.to_string();
+        assert_eq!(
+            text,
+            "<sip:a@h.example;lr>;Tag=2;+sip.instance=\"<urn:x;y>\";text=\"a \\\"b\\\"; c\";received=[::1]:5060"
+        );
+        assert_eq!(NameAddr::parse(&text).unwrap(), address);
+    }
+
+    #[test]
+    fn empty_names_and_tags_count_as_none() {
+        assert_eq!(
+            read("\"\" <sip:h.example>;tag="),
+            (None, "sip:h.example".to_owned(), None)
+        );
+        assert_eq!(
+            read("sip:a@h.example;tag=1"),
+            (None, "sip:a@h.example".to_owned(), Some("1".to_owned()))
+        );
+    }
+}

@@ -92,6 +92,12 @@ pub(crate) fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
     Some((&text[..at], &text[at + 1..]))
 }
 
+/// The first word and what follows the white space behind it.
+pub(crate) fn split_word(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| matches!(byte, b' ' | b'\t'))?;
+    Some((&text[..at], text[at..].trim_ascii_start()))
+}
+
 /// What stands before the first such byte, and the rest with it; all and nothing when there is none.
 pub(crate) fn split_before(text: &str, separator: u8) -> (&str, &str) {
     text.split_at(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::bytes::is_token;
+use crate::bytes::{is_token, split_word};
 use crate::method::Method;
 
 /// Sequence number and method of a request, repeated in every answer to it.
@@ -33,8 +33,7 @@ impl fmt::Display for CSeq {
 
 /// Number and method without building anything.
 pub(crate) fn parts(text: &str) -> Option<(u32, &str)> {
-    let (number, method) = text.trim_ascii().split_once([' ', '\t'])?;
-    let method = method.trim_ascii_start();
+    let (number, method) = split_word(text.trim_ascii())?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) || !is_token(method.as_bytes()) {
         return None;
     }

@@ -215,7 +215,10 @@ impl<'a> Collector<'a> {
 
     /// Takes the value that begins at this byte of a line.
     pub(crate) fn take(&mut self, name: Name, line: &Line<'_>, value_start: usize) {
-        let value = without_line_ends(&line.text[value_start..]);
+        let mut value = Cow::Borrowed(&line.text[value_start..]);
+        if line.has_nul {
+            value = without_line_ends(&line.text[value_start..]);
+        }
         let base = match (&line.text, &value) {
             (Cow::Borrowed(_), Cow::Borrowed(_)) => line.start + value_start,
             _ => {
@@ -318,5 +321,89 @@ impl Eq for Headers {}
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(headers: &Headers) -> Vec<(&str, &str)> {
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect()
+    }
+
+    #[test]
+    fn lists_are_split_outside_quotes_and_brackets() {
+        let mut headers = Headers::new();
+        headers.push(Name::Contact, "\"a, b\" <sip:a,b@h>, , <sip:c@h>;x=\"1,2\"");
+        headers.push(Name::Subject, "one, two");
+        headers.push(Name::Supported, " ,, ");
+        let expected = [
+            ("Contact", "\"a, b\" <sip:a,b@h>"),
+            ("Contact", "<sip:c@h>;x=\"1,2\""),
+            ("Subject", "one, two"),
+            ("Supported", ""),
+        ];
+        assert_eq!(written(&headers), expected);
+        assert_eq!(headers.len(), 4);
+    }
+
+    #[test]
+    fn values_are_found_replaced_and_removed_in_order() {
+        let mut headers = Headers::new();
+        headers.push(Name::Route, "<sip:a>, <sip:b>");
+        headers.push(Name::Subject, "s");
+        headers.push_first(Name::Route, "<sip:x>, <sip:y>");
+        assert_eq!(
+            headers.all(&Name::Route).collect::<Vec<_>>(),
+            ["<sip:x>", "<sip:y>", "<sip:a>", "<sip:b>"]
+        );
+        assert!(headers.remove_first(&Name::Route));
+        assert_eq!(headers.first(&Name::Route), Some("<sip:y>"));
+        headers.set(Name::Route, "<sip:only>");
+        assert_eq!(
+            written(&headers),
+            [("Route", "<sip:only>"), ("Subject", "s")]
+        );
+        headers.remove(&Name::Route);
+        assert!(!headers.contains(&Name::Route) && !headers.remove_first(&Name::Route));
+        headers.set("X-New".into(), "1");
+        assert_eq!(headers.first(&"x-new".into()), Some("1"));
+    }
+
+    #[test]
+    fn tokens_compare_without_case_and_parameters() {
+        let mut headers = Headers::new();
+        headers.push(Name::Supported, "timer, 100Rel");
+        headers.push(Name::Accept, "application/sdp;level=1");
+        assert!(
+            headers.has_token(&Name::Supported, "100rel")
+                && headers.has_token(&Name::Accept, "Application/SDP")
+        );
+        assert!(
+            !headers.has_token(&Name::Supported, "100")
+                && !headers.has_token(&Name::Require, "timer")
+        );
+    }
+
+    #[test]
+    fn replaced_values_do_not_pile_up() {
+        let mut headers = Headers::new();
+        headers.push(Name::Subject, "kept");
+        for round in 0..10_000 {
+            headers.set(Name::UserAgent, &format!("agent of round {round}"));
+        }
+        assert!(
+            headers.text.len() < 2 * MOST_DEAD_BYTES,
+            "{}",
+            headers.text.len()
+        );
+        assert_eq!(
+            written(&headers),
+            [("Subject", "kept"), ("User-Agent", "agent of round 9999")]
+        );
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Line<'a> {
     pub(crate) start: usize,
     /// The text, borrowed from the head unless lines were joined.
     pub(crate) text: Cow<'a, str>,
+    /// Whether a quoted pair holds a NUL.
+    pub(crate) has_nul: bool,
 }
 
 /// Walks over the start line and the header lines up to the empty line.
@@ -75,13 +77,15 @@ impl<'a> Lines<'a> {
         if length > MOST_LINE_BYTES {
             return Err(ParseError::LineTooLong { line: number });
         }
-        if has_nul_or_cr(text.as_bytes()) && is_forbidden(text.as_bytes()) {
+        let has_nul = has_nul_or_cr(text.as_bytes());
+        if has_nul && is_forbidden(text.as_bytes()) {
             return Err(ParseError::ForbiddenByte { line: number });
         }
         Ok(Some(Line {
             number,
             start,
             text,
+            has_nul,
         }))
     }
 

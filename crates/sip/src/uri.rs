@@ -331,3 +331,137 @@ fn same_name(written: &str, wanted: &str) -> bool {
     written.eq_ignore_ascii_case(wanted)
         || (written.contains('%') && unescape(written).eq_ignore_ascii_case(wanted))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text).unwrap()
+    }
+
+    #[test]
+    fn parts_are_found_and_written_back() {
+        for text in [
+            "sip:john.doe@h.example",
+            "sips:a:pw@h.example:5061;transport=tcp;lr?Subject=x&Priority=urgent",
+            "sip:[2001:db8::1]:5060;maddr=192.0.2.1",
+            "tel:+74951234567;phone-context=operator.example;ext=12",
+            "tel:112",
+            "mailto:a@b.example?subject=x;y",
+            "sip:user;par=u%40example.net@h.example",
+            "sip:192.0.2.1",
+        ] {
+            assert_eq!(uri(text).to_string(), text);
+        }
+        let full = uri("SIPS:a:pw@H.Example:5061;Transport=tcp;lr?Subject=x");
+        assert_eq!(
+            (&full.scheme, full.user.as_deref(), full.password.as_deref()),
+            (&Scheme::Sips, Some("a"), Some("pw"))
+        );
+        assert_eq!(
+            (full.host_str().as_ref(), full.port, full.headers.as_str()),
+            ("h.example", Some(5061), "Subject=x")
+        );
+        assert_eq!(
+            (
+                full.param("transport"),
+                full.param("LR"),
+                full.param("maddr")
+            ),
+            (Some(Some("tcp")), Some(None), None)
+        );
+        let number = uri("tel:+7495;ext=12");
+        assert_eq!(
+            (number.user.as_deref(), number.param("ext")),
+            (Some("+7495"), Some(Some("12")))
+        );
+        assert_eq!(number.host_str(), "");
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused() {
+        let cases = [
+            ("", UriError::Scheme),
+            ("h.example", UriError::Scheme),
+            ("1sip:h", UriError::Scheme),
+            (":h", UriError::Scheme),
+            ("sip:", UriError::Host),
+            ("sip:@h", UriError::User),
+            ("sip:a@", UriError::Host),
+            ("sip:alice@evil@bank.example", UriError::Host),
+            ("sip:a b@h", UriError::Character),
+            ("sip:a@h\r\nX: y", UriError::Character),
+            ("sip:a@h;x=\"y\"", UriError::Character),
+            ("sip:a@h:65536", UriError::Port),
+            ("sip:a@h;;lr", UriError::Params),
+            ("sip:a@h;=x", UriError::Params),
+            ("tel:", UriError::User),
+            ("tel:;ext=1", UriError::User),
+        ];
+        for (text, error) in cases {
+            assert_eq!(Uri::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn comparison_follows_the_examples_of_rfc_3261_section_19_1_4() {
+        let same = [
+            (
+                "sip:%61lice@atlanta.com;transport=TCP",
+                "sip:alice@AtlanTa.CoM;Transport=tcp",
+            ),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            (
+                "sip:carol@chicago.com;security=on",
+                "sip:carol@chicago.com;newparam=5",
+            ),
+        ];
+        for (left, right) in same {
+            assert!(
+                uri(left).matches(&uri(right)) && uri(right).matches(&uri(left)),
+                "{left} {right}"
+            );
+        }
+        let different = [
+            (
+                "SIP:ALICE@AtLanTa.CoM;Transport=udp",
+                "sip:alice@AtLanTa.CoM;Transport=UDP",
+            ),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            (
+                "sip:bob@biloxi.com",
+                "sip:bob@biloxi.com:6000;transport=tcp",
+            ),
+            (
+                "sip:carol@chicago.com",
+                "sip:carol@chicago.com?Subject=next%20meeting",
+            ),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            (
+                "sip:carol@chicago.com;security=on",
+                "sip:carol@chicago.com;security=off",
+            ),
+        ];
+        for (left, right) in different {
+            assert!(
+                !uri(left).matches(&uri(right)) && !uri(right).matches(&uri(left)),
+                "{left} {right}"
+            );
+        }
+    }
+
+    #[test]
+    fn built_uris_escape_what_would_break_them() {
+        let built = Uri::sip(Some("*21#@;x"), "2001:db8::1", Some(5060)).with_param("ob", None);
+        assert_eq!(built.to_string(), "sip:*21%23%40;x@[2001:db8::1]:5060;ob");
+        assert_eq!(uri(&built.to_string()), built);
+        assert_eq!(built.clone().without_param("OB").params, []);
+        assert_eq!(Uri::sip(Some(""), "h", None).to_string(), "sip:h");
+        assert_eq!(
+            built.with_param("ob", Some("a;b")).param("ob"),
+            Some(Some("a%3Bb"))
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
-use crate::bytes::{is_token, split_before, split_once};
+use crate::bytes::{is_token, split_before, split_once, split_word};
 use crate::host::{HostRef, host_and_port};
 use crate::params;
 use crate::uri::Host;
@@ -121,7 +121,7 @@ impl<'a> Parts<'a> {
         if !protocol.trim_ascii().eq_ignore_ascii_case("SIP") || version.trim_ascii() != "2.0" {
             return None;
         }
-        let (transport, rest) = rest.trim_ascii_start().split_once([' ', '\t'])?;
+        let (transport, rest) = split_word(rest.trim_ascii_start())?;
         let (sent_by, params) = split_before(rest, b';');
         if !is_token(transport.as_bytes()) || !params::params_valid(params) {
             return None;
@@ -133,5 +133,56 @@ impl<'a> Parts<'a> {
             port,
             params,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_is_read_and_written() {
+        let via =
+            Via::parse("SIP / 2.0 / udp  [2001:DB8::1] : 5060 ; branch = z9hG4bK1;rport ;ttl=1")
+                .unwrap();
+        assert_eq!(
+            (via.transport.as_str(), via.sent_by(), via.branch()),
+            ("UDP", "[2001:db8::1]:5060".to_owned(), Some("z9hG4bK1"))
+        );
+        assert!(via.wants_rport() && via.rport().is_none());
+        assert_eq!(
+            via.to_string(),
+            "SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK1;rport;ttl=1"
+        );
+        assert_eq!(
+            Via::new("tcp", Host::V4([192, 0, 2, 1].into()), None, "z9hG4bKx").to_string(),
+            "SIP/2.0/TCP 192.0.2.1;rport;branch=z9hG4bKx"
+        );
+    }
+
+    #[test]
+    fn malformed_hops_are_refused() {
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0 h.example",
+            "SIP/7.0/UDP h.example",
+            "HTTP/2.0/UDP h",
+            "SIP/2.0/U@P h",
+            "SIP/2.0/UDP h;;x",
+            "SIP/2.0/UDP h:x",
+            "SIP/2.0/UDP ;branch=1",
+        ] {
+            assert_eq!(Via::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn filled_in_sources_are_read() {
+        let via = Via::parse("SIP/2.0/UDP h;received=[2001:db8::2];rport=70000").unwrap();
+        assert_eq!(
+            (via.received(), via.rport()),
+            ("2001:db8::2".parse().ok(), None)
+        );
     }
 }

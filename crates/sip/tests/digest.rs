@@ -1,4 +1,5 @@
 //! Digest authentication: the vectors of the RFCs, and what a challenger must refuse.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 use std::net::IpAddr;
 use std::time::Duration;

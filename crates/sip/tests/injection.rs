@@ -1,4 +1,5 @@
 //! CR, LF and NUL that came in as part of a value never leave as part of a message.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 use sip::{
     Headers, Message, Method, Name, NameAddr, ParseError, Request, Response, Uri, Via, stream,
@@ -162,9 +163,13 @@ fn limits_are_refused_with_their_status() {
 
 #[test]
 fn lengths_are_checked_without_overflow() {
+    let parse = |bytes: &[u8]| match Message::parse(bytes) {
+        Ok(message) => Ok(message),
+        Err(rejected) => Err(rejected.error),
+    };
     let with_length = |length: &str| {
         let text = String::from_utf8(minimal().to_bytes()).unwrap();
-        Message::parse((text.replace("Content-Length: 0", length) + "12345").as_bytes())
+        parse((text.replace("Content-Length: 0", length) + "12345").as_bytes())
     };
     for bad in [
         "Content-Length: 6",
@@ -172,7 +177,7 @@ fn lengths_are_checked_without_overflow() {
         "l: 99999999999999999999999999",
     ] {
         assert_eq!(
-            with_length(bad).unwrap_err().error,
+            with_length(bad).unwrap_err(),
             ParseError::BodyTooShort,
             "{bad}"
         );
@@ -185,13 +190,13 @@ fn lengths_are_checked_without_overflow() {
         "Content-Length: 5, 5",
     ] {
         assert_eq!(
-            with_length(bad).unwrap_err().error,
+            with_length(bad).unwrap_err(),
             ParseError::Malformed(Name::ContentLength),
             "{bad}"
         );
     }
     assert_eq!(
-        with_length("Content-Length: 5\r\nl: 3").unwrap_err().error,
+        with_length("Content-Length: 5\r\nl: 3").unwrap_err(),
         ParseError::ConflictingLength
     );
     for (good, body) in [

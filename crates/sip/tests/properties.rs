@@ -1,4 +1,5 @@
 //! Properties that hold for any input: nothing panics, and what is written is read back as it was.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod corpus;
 

@@ -1,4 +1,5 @@
 //! The torture messages of RFC 4475 and RFC 5118, and messages of everyday devices.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod corpus;
 

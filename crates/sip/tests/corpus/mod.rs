@@ -2,6 +2,7 @@
 //!
 //! A file holds messages behind lines `### name source`, with LF line ends that become CRLF. `\xHH` is a byte,
 //! `{len}` the true length of the body, `{repeat 3 ab}` stands for `ababab`.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) struct Sample {
