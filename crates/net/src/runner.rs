@@ -308,7 +308,11 @@ impl Driver {
                 Output::Effect(request) => self.begin(request),
                 Output::Notice(notice) => {
                     if self.doors.notices.try_send(notice).is_err() {
-                        count(&self.counters.lost_notices);
+                        let lost = count(&self.counters.lost_notices);
+                        // The first, the second, the fourth: the log must not drown in it either.
+                        if lost.is_power_of_two() {
+                            tracing::warn!(lost, "the queue of notices is full: what the switch tells gets lost");
+                        }
                     }
                 }
                 Output::WakeAt { at, .. } => return at,
@@ -319,7 +323,10 @@ impl Driver {
     fn begin(&mut self, request: EffectRequest) {
         let id = request.id;
         if self.doors.effects.try_send(request).is_err() {
-            count(&self.counters.refused_effects);
+            let refused = count(&self.counters.refused_effects);
+            if refused.is_power_of_two() {
+                tracing::warn!(refused, "the queue of effects is full: calls go on without them");
+            }
             let end = EffectEnd::Failed("the queue of effects is full".to_owned());
             self.switch
                 .handle(clock::now(), Input::EffectEnd { id, end });
@@ -365,7 +372,9 @@ fn receive(
                     received.push((path, buffer.filled().to_vec()));
                 }
                 // An ICMP error of an earlier datagram: the next one may be there.
-                Poll::Ready(Err(_)) => count(&counters.receive_failures),
+                Poll::Ready(Err(_)) => {
+                    count(&counters.receive_failures);
+                }
                 Poll::Pending => break,
             }
         }
@@ -377,6 +386,6 @@ fn receive(
     }
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+fn count(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, Ordering::Relaxed) + 1
 }

@@ -10,7 +10,10 @@ pub mod wav;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,6 +37,15 @@ pub struct TestPlane {
     pub folder: TempDir,
     pub passed: Vec<Event>,
     next_leg: u64,
+    /// Media tests run one after another, whatever the test runner does.
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test of this binary moves media.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl TestPlane {
@@ -42,6 +54,7 @@ impl TestPlane {
     }
 
     pub fn start_with(threads: usize, adjust: impl FnOnce(&mut MediaSettings)) -> Self {
+        let turn = turn();
         let folder = tempfile::tempdir().unwrap();
         let mut settings = MediaSettings::new(folder.path().to_owned());
         settings.threads = threads;
@@ -53,6 +66,7 @@ impl TestPlane {
             folder,
             passed: Vec::new(),
             next_leg: 1,
+            _turn: turn,
         }
     }
 
