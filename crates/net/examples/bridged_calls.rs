@@ -171,7 +171,11 @@ struct Generator {
 impl Generator {
     fn start(calls: u16, seconds: u64) -> Self {
         let mut child = Process::new(std::env::current_exe().unwrap())
-            .args(["phones", &(calls * 2).to_string(), &(seconds + 4).to_string()])
+            .args([
+                "phones",
+                &(calls * 2).to_string(),
+                &(seconds + 4).to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

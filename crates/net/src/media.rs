@@ -151,17 +151,17 @@ impl MediaPlane {
         let (Some(router_events), Some(writer_events)) = (senders.pop(), senders.pop()) else {
             return Err(io::Error::other("no event queues").into());
         };
+        let counters = Arc::new(MediaCounters::default());
+        let parts = ThreadParts::build(threads, &settings, &counters)?;
         let (recorder, writer_doors) = Recorder::start(
             RecorderSettings {
-                folder: settings.recordings.clone(),
+                folder: settings.recordings,
                 queue: settings.writer_queue,
                 sync_interval: settings.sync_interval,
             },
             threads,
             writer_events,
         )?;
-        let counters = Arc::new(MediaCounters::default());
-        let parts = ThreadParts::build(threads, &settings, &counters)?;
         let (failed_sender, failed_opens) = crossbeam_channel::bounded(FAILED_OPENS);
         let mut plane = Self {
             router: Router::new(parts.doors, legs_allowed, failed_opens, router_events),
@@ -174,7 +174,7 @@ impl MediaPlane {
         let seeds = parts.seeds.into_iter().zip(senders).zip(writer_doors);
         for ((seed, events), writer) in seeds {
             let index = seed.neighbours.index;
-            let real_time = seed.settings.real_time;
+            let real_time = settings.real_time;
             let thread = seed.grow(events, failed_sender.clone(), writer)?;
             let said = said.clone();
             let handle = Builder::new()
@@ -254,7 +254,8 @@ struct ThreadSeed {
     orders: rtrb::Consumer<Order>,
     neighbours: Neighbours,
     counters: Arc<MediaCounters>,
-    settings: MediaSettings,
+    rtp_timeout: Duration,
+    tick: Duration,
 }
 
 impl ThreadParts {
@@ -298,7 +299,8 @@ impl ThreadParts {
                     departures: departures.clone(),
                 },
                 counters: Arc::clone(counters),
-                settings: settings.clone(),
+                rtp_timeout: settings.rtp_timeout,
+                tick: settings.tick,
             });
         }
         Ok(parts)
@@ -321,8 +323,8 @@ impl ThreadSeed {
             events,
             failed_opens,
             counters: self.counters,
-            rtp_timeout: self.settings.rtp_timeout,
-            tick: self.settings.tick,
+            rtp_timeout: self.rtp_timeout,
+            tick: self.tick,
             now,
             legs: Legs::default(),
             wheel: Wheel::new(now),

@@ -311,7 +311,10 @@ impl Driver {
                         let lost = count(&self.counters.lost_notices);
                         // The first, the second, the fourth: the log must not drown in it either.
                         if lost.is_power_of_two() {
-                            tracing::warn!(lost, "the queue of notices is full: what the switch tells gets lost");
+                            tracing::warn!(
+                                lost,
+                                "the queue of notices is full: what the switch tells gets lost"
+                            );
                         }
                     }
                 }
@@ -325,7 +328,10 @@ impl Driver {
         if self.doors.effects.try_send(request).is_err() {
             let refused = count(&self.counters.refused_effects);
             if refused.is_power_of_two() {
-                tracing::warn!(refused, "the queue of effects is full: calls go on without them");
+                tracing::warn!(
+                    refused,
+                    "the queue of effects is full: calls go on without them"
+                );
             }
             let end = EffectEnd::Failed("the queue of effects is full".to_owned());
             self.switch

@@ -1,4 +1,9 @@
 //! Learning addresses: nothing is injected, nothing leaks, and the right peer is found again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at anything unexpected"
+)]
 
 mod support;
 

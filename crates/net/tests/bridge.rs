@@ -1,4 +1,9 @@
 //! Two legs and what passes between them, over real sockets, with one and with two media threads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at anything unexpected"
+)]
 
 mod support;
 

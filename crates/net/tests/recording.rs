@@ -1,4 +1,9 @@
 //! What stands in a recording, compared with what the phones sent and when, by their own clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at anything unexpected"
+)]
 
 mod support;
 
@@ -341,7 +346,13 @@ fn record_on_a_full_disk(folder: &Path) {
         beat.wait();
     }
     let summary = plane.stop_recording(1);
-    assert!(summary.error.as_deref().unwrap().contains("cannot be written"));
+    assert!(
+        summary
+            .error
+            .as_deref()
+            .unwrap()
+            .contains("cannot be written")
+    );
     assert_eq!(summary.bytes, 16_384);
     assert!(summary.length_ms + summary.gaps_ms >= 1900, "{summary:?}");
     let full = plane.drain().iter().any(|event| {

@@ -1,4 +1,9 @@
 //! The switch behind a real socket and bounded channels.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at anything unexpected"
+)]
 
 mod support;
 
@@ -259,9 +264,7 @@ fn lost_notices_are_counted_and_never_stop_the_switch() {
              Call-ID: c{number}@test\r\nCSeq: 1 INVITE\r\nContact: <sip:{local}>\r\nContent-Length: 0\r\n\r\n",
             to = peer.exchange,
         );
-        peer.socket
-            .send_to(text.as_bytes(), peer.exchange)
-            .unwrap();
+        peer.socket.send_to(text.as_bytes(), peer.exchange).unwrap();
         assert_eq!(peer.final_status(number), 404);
     }
     assert!(matches!(

@@ -257,3 +257,136 @@ fn outcome(sent: rustix::io::Result<usize>) -> Sent {
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    fn at(ms: u64) -> Duration {
+        Duration::from_secs(100) + Duration::from_millis(ms)
+    }
+
+    fn peer() -> UdpSocket {
+        UdpSocket::bind(("127.0.0.1", 0)).unwrap()
+    }
+
+    fn address(socket: &UdpSocket) -> SocketAddr {
+        socket.local_addr().unwrap()
+    }
+
+    /// A socket that expects `peer`, and its address.
+    fn expecting(peer: &UdpSocket) -> (RtpSocket, SocketAddr) {
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let fd = bind_udp(local, RTP_BUFFER_BYTES).unwrap();
+        let local = rustix::net::getsockname(&fd).unwrap();
+        let mut socket = RtpSocket::new(fd);
+        socket
+            .expect(address(peer), &SourceRule::Sdp, at(0))
+            .unwrap();
+        (socket, SocketAddr::try_from(local).unwrap())
+    }
+
+    #[test]
+    fn what_was_queued_before_the_connect_is_checked_one_by_one() {
+        let (right, wrong) = (peer(), peer());
+        let (mut socket, local) = expecting(&right);
+        let mut buffer = [0; 100];
+        for (from, byte) in [
+            (&wrong, 1),
+            (&right, 2),
+            (&wrong, 3),
+            (&right, 4),
+            (&wrong, 5),
+        ] {
+            from.send_to(&[byte], local).unwrap();
+        }
+        assert_eq!(socket.receive(&mut buffer, at(0)), Received::Refused);
+        let candidate = socket.receive(&mut buffer, at(0));
+        assert_eq!(candidate, Received::Candidate(1, address(&right)));
+        socket.confirm(address(&right), at(0)).unwrap();
+        // From here on the kernel drops what comes, but three datagrams wait already.
+        wrong.send_to(&[6], local).unwrap();
+        right.send_to(&[7], local).unwrap();
+        let mut heard = Vec::new();
+        loop {
+            match socket.receive(&mut buffer, at(1)) {
+                Received::Confirmed(1) => heard.push(buffer[0]),
+                Received::Refused => {}
+                Received::Empty => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard, [4, 7]);
+        // Datagrams looked up before the connect may still be queued a moment later.
+        assert!(!socket.is_settled());
+        assert_eq!(socket.receive(&mut buffer, at(30)), Received::Empty);
+        assert!(socket.is_settled());
+        wrong.send_to(&[8], local).unwrap();
+        right.send_to(&[9], local).unwrap();
+        assert_eq!(socket.receive(&mut buffer, at(31)), Received::Confirmed(1));
+        assert_eq!(buffer[0], 9);
+        assert_eq!(socket.receive(&mut buffer, at(31)), Received::Empty);
+    }
+
+    #[test]
+    fn the_former_source_cannot_confirm_itself_again_after_its_address_changed() {
+        let (old, new) = (peer(), peer());
+        let (mut socket, local) = expecting(&old);
+        let rule = SourceRule::SignallingIp(address(&old).ip());
+        let mut buffer = [0; 100];
+        assert!(socket.expect(address(&old), &rule, at(0)).unwrap());
+        assert!(!socket.expect(address(&old), &rule, at(0)).unwrap());
+        socket.confirm(address(&old), at(0)).unwrap();
+        old.send_to(&[1], local).unwrap();
+        assert!(socket.expect(address(&new), &rule, at(100)).unwrap());
+        assert_eq!(socket.receive(&mut buffer, at(101)), Received::Refused);
+        new.send_to(&[2], local).unwrap();
+        assert_eq!(
+            socket.receive(&mut buffer, at(102)),
+            Received::Candidate(1, address(&new))
+        );
+        // A second later it is a host like any other of its address.
+        old.send_to(&[3], local).unwrap();
+        assert_eq!(
+            socket.receive(&mut buffer, at(1200)),
+            Received::Candidate(1, address(&old))
+        );
+    }
+
+    #[test]
+    fn nothing_is_sent_where_the_rule_would_accept_nothing_from() {
+        let device = peer();
+        device.set_nonblocking(true).unwrap();
+        let (mut socket, local) = expecting(&device);
+        assert_eq!(socket.send(&[1]), Sent::Yes);
+        let mut buffer = [0; 10];
+        assert_eq!(device.recv_from(&mut buffer).unwrap(), (1, local));
+        let elsewhere = SourceRule::SignallingIp(IpAddr::from([127, 0, 0, 9]));
+        socket.expect(address(&device), &elsewhere, at(0)).unwrap();
+        assert_eq!(socket.send(&[2]), Sent::NoTarget);
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], address(&device).port()));
+        socket.expect(nowhere, &SourceRule::Sdp, at(0)).unwrap();
+        assert_eq!(socket.send(&[3]), Sent::NoTarget);
+        assert!(device.recv_from(&mut buffer).is_err());
+    }
+
+    #[test]
+    fn an_icmp_error_costs_no_packet() {
+        let device = peer();
+        let (mut socket, _) = expecting(&device);
+        let there = address(&device);
+        socket.confirm(there, at(0)).unwrap();
+        drop(device);
+        assert_eq!(socket.send(&[1]), Sent::Yes);
+        let device = UdpSocket::bind(there).unwrap();
+        device.set_nonblocking(true).unwrap();
+        // The error of the first packet is taken, the second one is sent all the same.
+        assert_eq!(socket.send(&[2]), Sent::Yes);
+        assert_eq!(socket.unreachable, 1);
+        let mut buffer = [0; 10];
+        assert_eq!(device.recv_from(&mut buffer).unwrap().0, 1);
+        assert_eq!(buffer[0], 2);
+    }
+}
