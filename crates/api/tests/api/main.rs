@@ -1,0 +1,11 @@
+//! The API as its clients meet it: a real listener, the real SQLite store, HTTP and WebSocket
+//! clients. The PBX is played by the test: it sends the effects that the switch would.
+
+mod bad_input;
+mod document;
+mod events;
+mod house;
+mod recordings;
+mod resources;
+mod rights;
+mod sessions;
