@@ -165,6 +165,34 @@ pub fn assert_heard(who: &str, words: &[i16], stream: &[i16]) {
     );
 }
 
+/// Asserts that the words are heard without a gap or a jump, as far as the stream goes: every loud quarter of a second
+/// stands where the first one says it should, within 5 ms.
+#[track_caller]
+pub fn assert_continuous(who: &str, words: &[i16], stream: &[i16]) {
+    let (at, _) = find(&words[8_000..12_000], stream);
+    let begin = at as i64 - 8_000;
+    let loud = |part: &[i16]| {
+        part.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() > 2_000.0 * 500.0_f64.powi(2)
+    };
+    for (number, part) in words.chunks_exact(2_000).enumerate() {
+        let expected = begin + number as i64 * 2_000;
+        let last = expected + 2_040;
+        if expected < 40
+            || usize::try_from(last).is_ok_and(|last| last > stream.len())
+            || !loud(part)
+        {
+            continue;
+        }
+        let window = &stream[expected as usize - 40..last as usize];
+        let (_, likeness) = find(part, window);
+        assert!(
+            likeness > 0.85,
+            "{who} is broken at {} ms: likeness {likeness:.3}",
+            number * 250
+        );
+    }
+}
+
 /// Asserts that the words are not heard in the stream.
 #[track_caller]
 pub fn assert_not_heard(who: &str, words: &[i16], stream: &[i16]) {

@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -87,6 +87,8 @@ pub struct Voice {
     pub local: SocketAddr,
     remote: Arc<Mutex<Option<SocketAddr>>>,
     stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
     thread: Option<JoinHandle<Heard>>,
 }
 
@@ -99,15 +101,45 @@ impl Voice {
             .expect("a socket need not block");
         let remote = Arc::new(Mutex::new(None));
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (remote, stop) = (Arc::clone(&remote), Arc::clone(&stop));
-            std::thread::spawn(move || run(&socket, law, &words, &remote, &stop))
+        let (count, received) = (Arc::default(), Arc::default());
+        let stream = Stream {
+            socket,
+            law,
+            words,
+            remote: Arc::clone(&remote),
+            stop: Arc::clone(&stop),
+            count: Arc::clone(&count),
+            received: Arc::clone(&received),
         };
+        let thread = Some(std::thread::spawn(move || stream.run()));
         Self {
             local,
             remote,
             stop,
-            thread: Some(thread),
+            count,
+            received,
+            thread,
+        }
+    }
+
+    /// Waits until so many more packets have been sent and so many more received.
+    pub fn wait_for(&self, sent: u64, received: u64) {
+        let deadline = Instant::now() + crate::daemon::PATIENCE;
+        let counts = || {
+            (
+                self.count.load(Ordering::Relaxed),
+                self.received.load(Ordering::Relaxed),
+            )
+        };
+        let before = counts();
+        let enough = |now: (u64, u64)| now.0 >= before.0 + sent && now.1 >= before.1 + received;
+        while !enough(counts()) {
+            assert!(
+                Instant::now() < deadline,
+                "the stream stands still: {before:?}, {:?}",
+                counts()
+            );
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -133,47 +165,70 @@ impl Drop for Voice {
     }
 }
 
-fn run(
-    socket: &UdpSocket,
+struct Stream {
+    socket: UdpSocket,
     law: Law,
-    words: &[i16],
-    remote: &Mutex<Option<SocketAddr>>,
-    stop: &AtomicBool,
-) -> Heard {
-    let mut heard = Heard::default();
-    let mut buffer = [0; 2_048];
-    let ssrc = u32::from(socket.local_addr().map_or(1, |local| local.port())) << 8 | 0x5A;
-    let (mut sequence, mut timestamp, mut spoken) = (1_000_u16, 40_000_u32, 0);
-    let mut next = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
-        while let Ok((length, _)) = socket.recv_from(&mut buffer) {
-            heard.packets.extend(read(&buffer[..length]));
+    words: Vec<i16>,
+    remote: Arc<Mutex<Option<SocketAddr>>>,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+}
+
+impl Stream {
+    fn run(self) -> Heard {
+        let mut heard = Heard::default();
+        let mut buffer = [0; 2_048];
+        let port = self.socket.local_addr().map_or(1, |local| local.port());
+        let ssrc = u32::from(port) << 8 | 0x5A;
+        let frames: Vec<Vec<u8>> = self.frames();
+        let (mut sequence, mut timestamp) = (1_000_u16, 40_000_u32);
+        let mut next = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+                heard.packets.extend(read(&buffer[..length]));
+                self.received.fetch_add(1, Ordering::Relaxed);
+            }
+            let now = Instant::now();
+            if now < next {
+                std::thread::sleep((next - now).min(Duration::from_millis(1)));
+                continue;
+            }
+            next += TICK;
+            let to = *self.remote.lock().expect("nobody panics with the address");
+            let Some(to) = to.filter(|_| !frames.is_empty()) else {
+                continue;
+            };
+            let mut packet = vec![0x80, self.law.payload_type()];
+            packet.extend(sequence.to_be_bytes());
+            packet.extend(timestamp.to_be_bytes());
+            packet.extend(ssrc.to_be_bytes());
+            packet.extend(&frames[usize::try_from(heard.sent).unwrap_or(0) % frames.len()]);
+            // A refusal is counted by nobody: the other side may be gone.
+            let _ = self.socket.send_to(&packet, to);
+            let at = Instant::now();
+            heard.spoke = Some((heard.spoke.map_or(at, |(first, _)| first), at));
+            heard.sent += 1;
+            self.count.store(heard.sent, Ordering::Relaxed);
+            sequence = sequence.wrapping_add(1);
+            timestamp = timestamp.wrapping_add(FRAME as u32);
         }
-        let now = Instant::now();
-        if now < next {
-            std::thread::sleep((next - now).min(Duration::from_millis(1)));
-            continue;
-        }
-        next += TICK;
-        let to = *remote.lock().expect("nobody panics with the address");
-        let Some(to) = to.filter(|_| !words.is_empty()) else {
-            continue;
-        };
-        let mut packet = vec![0x80, law.payload_type()];
-        packet.extend(sequence.to_be_bytes());
-        packet.extend(timestamp.to_be_bytes());
-        packet.extend(ssrc.to_be_bytes());
-        packet.extend((0..FRAME).map(|place| law.encode(words[(spoken + place) % words.len()])));
-        // A refusal is counted by nobody: the other side may be gone.
-        let _ = socket.send_to(&packet, to);
-        let at = Instant::now();
-        heard.spoke = Some((heard.spoke.map_or(at, |(first, _)| first), at));
-        heard.sent += 1;
-        spoken += FRAME;
-        sequence = sequence.wrapping_add(1);
-        timestamp = timestamp.wrapping_add(FRAME as u32);
+        heard
     }
-    heard
+
+    /// The words in frames of 20 ms, encoded once.
+    fn frames(&self) -> Vec<Vec<u8>> {
+        let codes: Vec<u8> = (i16::MIN..=i16::MAX)
+            .step_by(16)
+            .map(|sample| self.law.encode(sample))
+            .collect();
+        let code =
+            |sample: &i16| codes[usize::try_from((i32::from(*sample) + 32_768) >> 4).unwrap_or(0)];
+        self.words
+            .chunks_exact(FRAME)
+            .map(|frame| frame.iter().map(code).collect())
+            .collect()
+    }
 }
 
 fn read(bytes: &[u8]) -> Option<Packet> {

@@ -122,7 +122,7 @@ fn the_simulator_finds_each_of_the_three_mutants() {
             .env_remove("RINGBOOK_SEEDS")
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        let told = String::from_utf8_lossy(&run.stdout).into_owned();
         assert!(!run.status.success(), "the simulator does not see {mutant}");
         let seeds = told.lines().find(|line| line.contains("seeds failed"));
         println!(

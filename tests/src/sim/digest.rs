@@ -1,6 +1,7 @@
-//! Digest authentication with MD5 (RFC 2617), from the phone's side.
+//! Digest authentication (RFC 7616) from the phone's side.
 
-use md5::{Digest, Md5};
+use md5::Md5;
+use sha2::{Digest, Sha256};
 
 use super::message::Message;
 
@@ -8,7 +9,11 @@ fn md5_hex(text: &str) -> String {
     hex::encode(Md5::digest(text.as_bytes()))
 }
 
-/// HA1 of a device, as its owner's record holds it.
+fn sha256_hex(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// HA1 of a device with MD5, as its owner's record holds it.
 pub fn ha1(user: &str, realm: &str, password: &str) -> String {
     md5_hex(&format!("{user}:{realm}:{password}"))
 }
@@ -25,24 +30,55 @@ pub fn authorization(
     user: &str,
     password: &str,
 ) -> Option<String> {
-    let challenge = unauthorized
+    let ours = |challenge: &str| challenge.contains("MD5") || !challenge.contains("algorithm");
+    let challenge = challenge(unauthorized, ours)?;
+    answer(challenge, request, (user, password), ("MD5", md5_hex))
+}
+
+/// The same with SHA-256; none if there is no such challenge.
+pub fn authorization_sha256(
+    unauthorized: &Message,
+    request: &Message,
+    user: &str,
+    password: &str,
+) -> Option<String> {
+    let challenge = challenge(unauthorized, |challenge| challenge.contains("SHA-256"))?;
+    answer(
+        challenge,
+        request,
+        (user, password),
+        ("SHA-256", sha256_hex),
+    )
+}
+
+fn challenge(unauthorized: &Message, ours: impl Fn(&str) -> bool) -> Option<&str> {
+    let challenges = unauthorized
         .headers
         .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate"))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate"));
+    challenges
         .map(|(_, value)| value.as_str())
-        .find(|value| value.contains("MD5") || !value.contains("algorithm"))?;
+        .find(|value| ours(value))
+}
+
+fn answer(
+    challenge: &str,
+    request: &Message,
+    (user, password): (&str, &str),
+    (algorithm, hash): (&str, fn(&str) -> String),
+) -> Option<String> {
     let (realm, nonce) = (quoted(challenge, "realm")?, quoted(challenge, "nonce")?);
     let (method, uri) = (request.method(), request.uri());
     let (nc, cnonce) = ("00000001", "0a4f113b");
-    let left = ha1(user, realm, password);
-    let right = md5_hex(&format!("{method}:{uri}"));
-    let response = md5_hex(&format!("{left}:{nonce}:{nc}:{cnonce}:auth:{right}"));
+    let left = hash(&format!("{user}:{realm}:{password}"));
+    let right = hash(&format!("{method}:{uri}"));
+    let response = hash(&format!("{left}:{nonce}:{nc}:{cnonce}:auth:{right}"));
     let opaque = quoted(challenge, "opaque")
         .map(|opaque| format!(", opaque=\"{opaque}\""))
         .unwrap_or_default();
     Some(format!(
         "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
-         response=\"{response}\", algorithm=MD5, cnonce=\"{cnonce}\", qop=auth, nc={nc}{opaque}"
+         response=\"{response}\", algorithm={algorithm}, cnonce=\"{cnonce}\", qop=auth, nc={nc}{opaque}"
     ))
 }
 

@@ -110,6 +110,8 @@ pub struct Phone {
     pub retired: bool,
     /// Registered, as far as it knows.
     pub registered: bool,
+    /// It knows µ-law only.
+    pub mu_law_only: bool,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -138,6 +140,7 @@ impl Phone {
             script: VecDeque::new(),
             retired: false,
             registered: false,
+            mu_law_only: false,
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -382,7 +385,11 @@ impl Phone {
             .with("Contact", format!("<sip:x@{address}>"));
         call.over = status >= 300;
         if let Some(then) = then {
-            answer = answer.with_sdp(sdp(call.media, 1, "sendrecv"));
+            let mut description = sdp(call.media, 1, "sendrecv");
+            if self.mu_law_only {
+                description = description.replace("RTP/AVP 8 0 101", "RTP/AVP 0 101");
+            }
+            answer = answer.with_sdp(description);
             call.answered = true;
             call.talk = Some(Talk::new(&call.invite, &answer, false, address, call.media));
             let id = call_id.to_owned();

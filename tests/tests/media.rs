@@ -1,0 +1,251 @@
+//! Sound as sound: spoken words in the other side's stream and in the right channel of the recording. Runs alone and
+//! one test after the other, since it measures time.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use tests::{
+    audio::{
+        Law, assert_continuous, assert_heard, assert_not_heard, recording, speech, speech_file,
+    },
+    baresip::{AnswerMode, Baresip},
+    company::Company,
+    daemon::Options,
+    live::Live,
+    sim::{Answering, Caller, Intent, Talking, phone::Phone},
+    voice::{Heard, Voice},
+};
+
+const CLIENT: &str = "+79161234567";
+
+fn answers(phone: &Live<Phone>, then: Talking) {
+    let after = Duration::from_millis(100);
+    phone.with(|phone, _| phone.script.push_back(Answering::Answer { after, then }));
+}
+
+/// The streams of a caller and a telephone, before the call.
+fn voices(company: &Company, agent_law: Law) -> (Voice, Voice) {
+    let caller = Voice::open(
+        company.daemon.address(2, 30_000),
+        Law::A,
+        speech("caller-ru"),
+    );
+    let agent = Voice::open(
+        company.daemon.address(20, 10_002),
+        agent_law,
+        speech("agent-ru"),
+    );
+    (caller, agent)
+}
+
+/// Both sides speak as soon as they may.
+fn speak(caller: &Live<Caller>, phone: &Live<Phone>, (client, agent): (&Voice, &Voice)) {
+    phone.wait("the telephone answers", |phone| {
+        phone.calls.iter().any(|call| call.answered)
+    });
+    agent.speak_to(phone.with(|phone, _| phone.calls[0].invite.media()));
+    caller.wait_for_answer();
+    client
+        .speak_to(caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media)));
+}
+
+/// From the first packet of either to the end of the last, in milliseconds.
+fn spoken_ms(one: &Heard, other: &Heard) -> i64 {
+    let (first, last) = (one.spoke.unwrap(), other.spoke.unwrap());
+    let length = first.1.max(last.1) - first.0.min(last.0) + Duration::from_millis(20);
+    i64::try_from(length.as_millis()).unwrap()
+}
+
+#[rstest]
+#[case::one_thread(1, Law::A)]
+#[case::two_threads(2, Law::A)]
+#[case::two_laws(2, Law::Mu)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_hear_each_other_and_the_recording_has_the_client_left_and_the_agent_right(
+    #[case] media_threads: usize,
+    #[case] law: Law,
+) {
+    let company = Company::found(
+        1,
+        &Options {
+            media_threads,
+            ..Options::default()
+        },
+    )
+    .await;
+    let phone = company.phone(0, 0);
+    phone.with(|phone, _| phone.mu_law_only = law == Law::Mu);
+    answers(&phone, Talking::Stay);
+    let (client, agent) = voices(&company, law);
+    let caller = company.call(CLIENT, Intent::patient());
+    speak(&caller, &phone, (&client, &agent));
+    client.wait_for(200, 150);
+    caller.leave();
+    let (client, agent) = (client.close(), agent.close());
+    let call = company.ended_call(CLIENT).await;
+
+    let (caller_words, agent_words) = (speech("caller-ru"), speech("agent-ru"));
+    let (at_client, at_agent) = (client.samples(), agent.samples());
+    assert_heard("the agent", &agent_words, &at_client);
+    assert_heard("the client", &caller_words, &at_agent);
+    assert_not_heard("the client's own voice", &caller_words, &at_client);
+    assert_not_heard("the agent's own voice", &agent_words, &at_agent);
+    assert_continuous("the agent", &agent_words, &at_client);
+    assert_continuous("the client", &caller_words, &at_agent);
+
+    let file = company
+        .daemon
+        .recordings()
+        .join(call["recording"]["file"].as_str().unwrap());
+    let url = call["recording"]["url"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("/api/v1/")
+        .to_owned();
+    assert_eq!(
+        company.rest.bytes(&url).await,
+        std::fs::read(&file).unwrap(),
+        "the API gives the file"
+    );
+    let (left, right) = recording(&file);
+    assert_heard("the client on the left", &caller_words, &left);
+    assert_heard("the agent on the right", &agent_words, &right);
+    assert_not_heard("the agent on the left", &agent_words, &left);
+    assert_not_heard("the client on the right", &caller_words, &right);
+    assert_continuous("the client on the left", &caller_words, &left);
+    assert_continuous("the agent on the right", &agent_words, &right);
+    let length = i64::try_from(left.len() / 8).unwrap();
+    let spoken = spoken_ms(&client, &agent);
+    assert!(
+        (length - spoken).abs() <= 40,
+        "the recording has {length} ms, spoken were {spoken} ms"
+    );
+    assert_eq!(call["recording"]["length_ms"].as_i64(), Some(length));
+    assert_eq!(call["recording"]["gaps_ms"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_party_hears_silence_packets_and_then_the_agent_again() {
+    let company = Company::found(1, &Options::default()).await;
+    let phone = company.phone(0, 0);
+    let hold = Talking::Hold {
+        after: Duration::from_secs(2),
+        length: Duration::from_secs(2),
+    };
+    answers(&phone, hold);
+    let (client, agent) = voices(&company, Law::A);
+    let events = company.events(0).await;
+    let caller = company.call(CLIENT, Intent::patient());
+    speak(&caller, &phone, (&client, &agent));
+    let (held_at, _) = events
+        .frame("call.updated", |frame| frame["held"] == true)
+        .await;
+    let (back_at, _) = events
+        .frame("call.updated", |frame| frame["held"] == false)
+        .await;
+    client.wait_for(50, 50);
+    caller.leave();
+    let (client, _) = (client.close(), agent.close());
+    let margin = Duration::from_millis(200);
+    let during: Vec<_> = client
+        .packets
+        .iter()
+        .filter(|packet| packet.at > held_at + margin && packet.at + margin < back_at)
+        .collect();
+    let expected = (back_at - held_at - 2 * margin).as_millis() / 20;
+    assert!(
+        during.len() as u128 + 5 >= expected,
+        "{} of {expected} packets while held",
+        during.len()
+    );
+    let silent = during
+        .iter()
+        .all(|packet| packet.payload.iter().all(|byte| *byte == 0xD5));
+    assert!(silent, "the held party hears silence");
+    let after = client
+        .packets
+        .iter()
+        .filter(|packet| packet.at > back_at + margin);
+    assert!(
+        after
+            .flat_map(|packet| &packet.payload)
+            .any(|byte| *byte != 0xD5),
+        "and the agent again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_as_the_agent_hears_the_client_and_is_heard() {
+    let company = Company::found(1, &Options::default()).await;
+    let (user, secret) = company.agents[0].devices[0].clone();
+    let mut phone = Baresip::start(
+        company.daemon.sip(),
+        (&user, &secret),
+        &speech_file("agent-ru"),
+        AnswerMode::Manual,
+    );
+    let client = Voice::open(
+        company.daemon.address(2, 30_000),
+        Law::A,
+        speech("caller-ru"),
+    );
+    let caller = company.call(CLIENT, Intent::patient());
+    phone.wait_for("CALL_INCOMING");
+    caller.wait("it rings", |caller| caller.provisional.contains(&180));
+    phone.order("accept");
+    phone.wait_for("CALL_ESTABLISHED");
+    caller.wait_for_answer();
+    client
+        .speak_to(caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media)));
+    client.wait_for(250, 250);
+    caller.leave();
+    phone.wait_for("CALL_CLOSED");
+    let client = client.close();
+    assert_heard("the agent", &speech("agent-ru"), &client.samples());
+    let call = company.ended_call(CLIENT).await;
+    assert_eq!(call["missed"], false);
+    let file = company
+        .daemon
+        .recordings()
+        .join(call["recording"]["file"].as_str().unwrap());
+    let (left, right) = recording(&file);
+    assert_heard("the client on the left", &speech("caller-ru"), &left);
+    assert_heard("the agent on the right", &speech("agent-ru"), &right);
+    drop(caller);
+    assert_heard(
+        "the client at the telephone",
+        &speech("caller-ru"),
+        &phone.heard(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_holds_resumes_and_hangs_up() {
+    let company = Company::found(1, &Options::default()).await;
+    let (user, secret) = company.agents[0].devices[0].clone();
+    let mut phone = Baresip::start(
+        company.daemon.sip(),
+        (&user, &secret),
+        &speech_file("agent-ru"),
+        AnswerMode::Auto,
+    );
+    let events = company.events(0).await;
+    let caller = company.call(CLIENT, Intent::patient());
+    phone.wait_for("CALL_ESTABLISHED");
+    caller.wait_for_answer();
+    phone.order("hold");
+    events
+        .frame("call.updated", |frame| frame["held"] == true)
+        .await;
+    phone.order("resume");
+    events
+        .frame("call.updated", |frame| frame["held"] == false)
+        .await;
+    phone.order("hangup");
+    caller.wait_for_end();
+    let call = company.ended_call(CLIENT).await;
+    assert_eq!(
+        (&call["missed"], &call["ended_by"]),
+        (&false.into(), &"agent".into())
+    );
+}
