@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     frame::OfferFacts,
-    settings::{CARD_PATIENCE, COMMIT_PATIENCE, MOST_EVENTS_PER_BATCH},
+    settings::{CARD_PATIENCE, COMMIT_PATIENCE, MOST_EVENTS_PER_BATCH, MOST_REFUSALS},
 };
 
 /// Names a commit.
@@ -81,6 +81,8 @@ pub(crate) struct Commits {
     lateness_checked: Ticket,
     /// After a refusal that may concern a single commit: so many are written one by one.
     singly: usize,
+    /// How often the oldest one was refused.
+    refusals: u32,
 }
 
 impl Commits {
@@ -135,6 +137,7 @@ impl Commits {
             commit.seqs = Some(places);
             ended.push(commit.effect);
         }
+        self.refusals = 0;
         self.written += self.writing;
         self.singly = self.singly.saturating_sub(self.writing);
         self.writing = 0;
@@ -146,16 +149,22 @@ impl Commits {
         self.writing = 0;
     }
 
-    /// The batch was refused for what it says. Several commits are tried one by one; a single one
-    /// is given up: it counts as written without places.
+    /// The batch was refused, perhaps for what one commit says. Several commits are tried again one
+    /// by one; one that is refused again and again is given up and counts as written without places:
+    /// its effect and the number of its facts.
     pub(crate) fn batch_refused(&mut self) -> Option<(EffectId, usize)> {
-        if self.writing > 1 {
-            self.singly = self.writing;
-            self.writing = 0;
+        let writing = std::mem::take(&mut self.writing);
+        if writing > 1 {
+            self.singly = writing;
+            return None;
+        }
+        self.refusals += 1;
+        if self.refusals <= MOST_REFUSALS {
             return None;
         }
         let refused = self.queue.get(self.written)?;
         let refused = (refused.effect, refused.events.len());
+        self.writing = 1;
         self.batch_written(&[]);
         Some(refused)
     }
@@ -226,3 +235,7 @@ impl Commits {
         card.into_iter().chain(late).min()
     }
 }
+
+#[cfg(test)]
+#[path = "commits_tests.rs"]
+mod tests;

@@ -306,20 +306,25 @@ impl Desk {
                     self.ends.end(effect, EffectEnd::Committed);
                 }
             }
-            Err(error @ (crm::Error::Full | crm::Error::Unavailable { .. })) => {
+            Err(error @ crm::Error::Full) => {
                 tracing::warn!(%error, "the journal does not take facts; trying again");
                 self.commits.batch_failed();
                 self.retry_at = Some(Instant::now() + JOURNAL_RETRY);
             }
-            Err(error) => {
-                if let Some((effect, lost)) = self.commits.batch_refused() {
-                    tracing::error!(call = %effect.call, %error, "facts lost: the journal refused them");
-                    self.hub.shared().counters.lost_events.add(lost);
-                    self.ends.end(effect, EffectEnd::Failed(error.to_string()));
-                }
-            }
+            Err(error) => self.refused(&error),
         }
         self.count_waiting();
+    }
+
+    fn refused(&mut self, error: &crm::Error) {
+        self.retry_at = Some(Instant::now() + JOURNAL_RETRY);
+        let Some((effect, lost)) = self.commits.batch_refused() else {
+            tracing::warn!(%error, "the journal refused facts; trying again");
+            return;
+        };
+        tracing::error!(call = %effect.call, %error, "facts lost: the journal refused them");
+        self.hub.shared().counters.lost_events.add(lost);
+        self.ends.end(effect, EffectEnd::Failed(error.to_string()));
     }
 
     /// Hands out what is durable, in the order of the journal.

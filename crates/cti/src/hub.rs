@@ -168,7 +168,9 @@ impl Hub {
 
     /// Closes every connection: the process stops.
     pub fn close(&self) {
-        self.0.state().clients.close(None, Closed::Shutdown);
+        let mut state = self.0.state();
+        state.ends = None;
+        state.clients.close(None, Closed::Shutdown);
     }
 
     /// What the agents do now.

@@ -148,3 +148,98 @@ impl Rooms {
         self.rooms.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use call::{Cause, Party};
+    use model::{DeviceId, DialogSnapshot, EventId, TrunkId, Utc};
+
+    use super::*;
+
+    const CALL: CallId = CallId(1);
+    const AGENT: UserId = UserId(2);
+
+    fn event(kind: EventKind) -> Event {
+        Event {
+            id: EventId(1),
+            call: CALL,
+            at: Utc::default(),
+            kind,
+        }
+    }
+
+    fn started(recording: Option<&str>) -> Event {
+        event(EventKind::ConversationStarted {
+            agent: AGENT,
+            device: DeviceId(3),
+            recording: recording.map(str::to_owned),
+            snapshot: DialogSnapshot::default(),
+        })
+    }
+
+    fn ended() -> Event {
+        event(EventKind::Ended {
+            cause: Cause::HungUp,
+            by: Party::Client,
+            agent: Some(AGENT),
+            talk_ms: 0,
+            wait_ms: 0,
+            missed: false,
+        })
+    }
+
+    fn recorded() -> Event {
+        event(EventKind::RecordingReady {
+            file: String::new(),
+            length_ms: 0,
+            bytes: 0,
+            gaps_ms: 0,
+            error: None,
+        })
+    }
+
+    #[test]
+    fn a_call_is_forgotten_when_nothing_of_it_is_to_come() {
+        let mut rooms = Rooms::default();
+        let mut take = |event: Event| {
+            let (_, course) = rooms.room(CALL).take(&[event]);
+            rooms.room(CALL).reserved.push(AGENT);
+            (rooms.close(CALL, course), rooms.len())
+        };
+        assert_eq!(take(started(Some("a.wav"))), (vec![], 1));
+        assert_eq!(
+            take(ended()),
+            (vec![AGENT; 2], 1),
+            "reservations go at once"
+        );
+        assert_eq!(take(recorded()).1, 0);
+        assert_eq!(take(started(None)).1, 1);
+        assert_eq!(take(ended()).1, 0);
+    }
+
+    #[test]
+    fn ended_calls_whose_recording_never_comes_are_bounded() {
+        let mut rooms = Rooms::default();
+        for call in 0..MOST_ENDED as i64 + 5 {
+            rooms.room(CallId(call));
+            rooms.close(CallId(call), Course::Ended);
+        }
+        assert_eq!(rooms.len(), MOST_ENDED);
+    }
+
+    #[test]
+    fn the_audience_is_unknown_until_the_arrival_was_seen() {
+        let mut room = Room::default();
+        room.take(&[started(None)]);
+        assert_eq!(room.audience(), None);
+        let arrived = EventKind::Arrived {
+            trunk: TrunkId(1),
+            line: LineId(1),
+            from: String::new(),
+            to: String::new(),
+            caller: Arc::default(),
+        };
+        room.take(&[event(arrived)]);
+        assert_eq!(room.audience(), Some(Audience::default()));
+    }
+}

@@ -47,5 +47,8 @@ pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_millis(250);
 pub(crate) const CARD_PATIENCE: Duration = Duration::from_millis(100);
 /// How long after a failure the journal is tried again.
 pub(crate) const JOURNAL_RETRY: Duration = Duration::from_millis(200);
-/// Most facts in one transaction.
-pub(crate) const MOST_EVENTS_PER_BATCH: usize = 1_000;
+/// How often a single commit is tried again before its facts are given up as refused, so that it
+/// does not block those behind it for ever.
+pub(crate) const MOST_REFUSALS: u32 = 5;
+/// Most facts in one transaction; bounds the parameters of its statements, too.
+pub(crate) const MOST_EVENTS_PER_BATCH: usize = 256;
