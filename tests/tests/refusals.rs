@@ -303,3 +303,25 @@ fn a_wrong_configuration_is_one_line_with_file_line_and_remedy_and_exit_code_2()
     );
     assert_eq!(text.trim_end().lines().count(), 1, "{text}");
 }
+
+#[test]
+fn a_store_that_cannot_be_opened_is_a_clear_refusal_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ringbook.toml");
+    let config = "[sip]\nlisten = [\"127.9.9.9:5060\"]\n[http]\nlisten = \"127.9.9.9:8080\"\n\
+                  [store]\nurl = \"postgres://ringbook@127.9.9.8:1/ringbook\"\n";
+    std::fs::write(&file, config).unwrap();
+    let output = std::process::Command::new(tests::daemon::program())
+        .args(["serve", "--config"])
+        .arg(&file)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{text}");
+    assert!(
+        text.contains("[store]") || text.contains("database"),
+        "the remedy names the setting: {text}"
+    );
+    assert!(!text.contains("panicked"), "{text}");
+}

@@ -2,26 +2,72 @@
 //!
 //! `RINGBOOK_SEED=n` replays one seed and prints its wire; `RINGBOOK_SEEDS=n` tries more of them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
+use call::EventKind;
 use tests::sim::{Centre, invariants::violations};
 
 /// How many seeds every run tries.
 const SEEDS: u64 = 200;
 
+/// What must happen in some seed, or the seeds prove nothing about it.
+const WANTED: &[&str] = &[
+    "call.identified",
+    "call.updated",
+    "conversation.started",
+    "ended: caller_cancelled",
+    "ended: crash",
+    "ended: hung_up",
+    "ended: media_timeout",
+    "ended: nobody_answered",
+    "ended: nobody_free",
+    "ended: signalling_lost",
+    "offer ended: Busy",
+    "offer ended: CallerGone",
+    "offer ended: Declined",
+    "offer ended: NoAnswer",
+    "offer ended: Unreachable",
+    "recording.ready",
+];
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn story(seed: u64, talkative: bool) -> Result<usize, String> {
+/// What a story was about.
+#[derive(Default)]
+struct Told {
+    conversations: usize,
+    facts: BTreeSet<String>,
+}
+
+fn told(centre: &Centre) -> Told {
+    let mut facts = BTreeSet::new();
+    for event in &centre.world.journal {
+        facts.insert(match &event.kind {
+            EventKind::OfferEnded { end, .. } => format!("offer ended: {end:?}"),
+            EventKind::Ended { cause, .. } => format!("ended: {}", cause.name()),
+            kind => kind.name().to_owned(),
+        });
+    }
+    Told {
+        conversations: centre.plane.bridges.len(),
+        facts,
+    }
+}
+
+fn story(seed: u64, talkative: bool) -> Result<Told, String> {
     let run = || {
         let mut centre = Centre::drawn(seed);
         centre.talkative = talkative;
         centre.run_until_quiet();
-        (violations(&centre), centre.plane.bridges.len())
+        (violations(&centre), told(&centre))
     };
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok((found, bridges)) if found.is_empty() => Ok(bridges),
+        Ok((found, told)) if found.is_empty() => Ok(told),
         Ok((found, _)) => Err(found.join("\n  ")),
         Err(_) => Err("it panicked".to_owned()),
     }
@@ -30,14 +76,18 @@ fn story(seed: u64, talkative: bool) -> Result<usize, String> {
 #[test]
 fn every_seed_ends_well() {
     if let Some(seed) = number("RINGBOOK_SEED") {
-        let told = story(seed, true);
-        assert!(told.is_ok(), "seed {seed}:\n  {}", told.unwrap_err());
+        if let Err(found) = story(seed, true) {
+            panic!("seed {seed}:\n  {found}");
+        }
         return;
     }
-    let (mut failed, mut conversations) = (Vec::new(), 0);
+    let (mut failed, mut all) = (Vec::new(), Told::default());
     for seed in 0..number("RINGBOOK_SEEDS").unwrap_or(SEEDS) {
         match story(seed, false) {
-            Ok(bridges) => conversations += bridges,
+            Ok(told) => {
+                all.conversations += told.conversations;
+                all.facts.extend(told.facts);
+            }
             Err(found) => failed.push(format!(
                 "seed {seed} (replay: RINGBOOK_SEED={seed}):\n  {found}"
             )),
@@ -49,9 +99,15 @@ fn every_seed_ends_well() {
         failed.len(),
         failed.join("\n")
     );
-    println!("{conversations} conversations");
+    println!("{} conversations; {:?}", all.conversations, all.facts);
     assert!(
-        conversations > 1_000,
-        "only {conversations} conversations: the stories are too empty to prove anything"
+        all.conversations > 1_000,
+        "{} conversations prove little",
+        all.conversations
     );
+    let missing: Vec<&&str> = WANTED
+        .iter()
+        .filter(|fact| !all.facts.contains(**fact))
+        .collect();
+    assert!(missing.is_empty(), "no seed tells of {missing:?}");
 }
