@@ -324,12 +324,20 @@ mod tests {
     fn an_extension_chooses_its_holder_and_an_unknown_one_the_switchboard() {
         let mut index = NumberIndex::default();
         let main = number("+74951234567", None);
-        index.put(Who::Organisation(1), named("switchboard"), &[main.clone()]);
+        index.put(
+            Who::Organisation(1),
+            named("switchboard"),
+            std::slice::from_ref(&main),
+        );
         let (twelve, thirteen) = (
             number("+74951234567", Some("12")),
             number("+74951234567", Some("13")),
         );
-        index.put(Who::Person(2), named("twelve"), &[twelve.clone()]);
+        index.put(
+            Who::Person(2),
+            named("twelve"),
+            std::slice::from_ref(&twelve),
+        );
         index.put(Who::Person(3), named("thirteen"), &[thirteen]);
         assert_eq!(names(&index, &twelve), ["twelve"]);
         assert_eq!(
@@ -350,7 +358,7 @@ mod tests {
             (4, "old"),
             (5, "new"),
         ] {
-            index.put(Who::Person(id), named(name), &[shared.clone()]);
+            index.put(Who::Person(id), named(name), std::slice::from_ref(&shared));
         }
         index.called(Who::Person(2), Some(LineId(1)), Utc::from_secs(90), false);
         index.open_deals(Who::Person(3), 1);
