@@ -1,14 +1,20 @@
 //! The OpenAPI document, made from the routes themselves.
 
 use axum::{Extension, response::IntoResponse};
-use utoipa::openapi::{
-    InfoBuilder, OpenApi, OpenApiBuilder, Response, SecurityRequirement,
-    path::Operation,
-    security::{Http, HttpAuthScheme, SecurityScheme},
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        InfoBuilder, OpenApi, OpenApiBuilder, Response, SecurityRequirement,
+        path::Operation,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::ApiState;
+use crate::{
+    ApiState,
+    problem::{FieldError, ProblemBody},
+};
 
 /// The document as bytes, made once.
 #[derive(Clone, Debug)]
@@ -51,8 +57,12 @@ pub fn complete(document: &mut OpenApi) {
         "bearer",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
     );
-    let (name, schema) = problem_schema();
-    components.schemas.insert(name, schema);
+    for (name, schema) in [
+        ("Problem", ProblemBody::<'static>::schema()),
+        ("FieldError", FieldError::schema()),
+    ] {
+        components.schemas.insert(name.to_owned(), schema);
+    }
     document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(
         "bearer",
         [],
@@ -69,17 +79,6 @@ pub fn complete(document: &mut OpenApi) {
             describe_refusals(operation);
         }
     }
-}
-
-fn problem_schema() -> (
-    String,
-    utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>,
-) {
-    use utoipa::PartialSchema;
-    (
-        "Problem".to_owned(),
-        crate::problem::ProblemBody::<'static>::schema(),
-    )
 }
 
 /// Every response from 400 on, and whatever is not listed, is a problem.

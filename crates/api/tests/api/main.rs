@@ -1,6 +1,12 @@
 //! The API as its clients meet it: a real listener, the real SQLite store, HTTP and WebSocket
 //! clients. The PBX is played by the test: it sends the effects that the switch would.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod bad_input;
 mod document;
 mod events;

@@ -206,7 +206,7 @@ async fn agents_see_calls_they_took_part_in_and_those_of_their_clients() {
     }
     assert_eq!(
         ids(carla.get("calls").await.is(200).json()),
-        [stranger.clone()]
+        [stranger.as_str()]
     );
     carla.get(&format!("calls/{call}")).await.is(404);
     carla.get(&format!("calls/{call}/route")).await.is(404);
