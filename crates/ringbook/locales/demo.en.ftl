@@ -1,0 +1,24 @@
+# What `ringbook demo` says.
+demo-started = The daemon runs (process { $process }): SIP { $sip }, API { $url }, everything in { $folder }
+demo-company = The company was written through the API in { $time }: { $managers } managers, { $lines } lines, { $organisations } organisations, { $persons } persons
+demo-registered = { $count } telephones are registered, { $count } workspaces are open
+demo-scene-known = ── 1. A known client calls: { $client }, { $number } → assigned manager { $manager }
+demo-scene-busy = ── 2. { $manager } is busy, a client calls: { $client }, { $number } → the next-qualified colleague
+demo-scene-unknown = ── 3. An unknown number calls an advertised line: { $number } → draft with the channel
+demo-scene-gives-up = ── 4. A client gives up while it rings: { $client }, { $number }, manager { $manager }
+demo-occupied = { $manager } is talking with { $client }
+demo-lead = Card before the ring: { $lead } ms as stored; the workspace had it { $seen } ms before the telephone got its INVITE
+demo-explanation = Explanation (ringbook trace { $number }):
+demo-recording = Recording: { $path }
+demo-recording-file = { "  " }API: { $told } · file: { $length } · left, client: { $client } of sound, level { $client_level } · right, manager: { $manager } of sound, level { $manager_level }
+demo-heard = Heard at the telephones: the client { $client } of sound, the manager { $manager } of sound
+demo-history = History of { $client }: { $count } entry, this conversation
+demo-missed = In the history of { $client }: missed, no recording
+demo-done = All calls went as they should, in { $time } with the start.
+demo-look-files = Left for inspection: { $folder } (ringbook.toml, ringbook.db, recordings/, heard/, ringbook.log, logins.txt)
+demo-look-trace = Why a call went where it went: ringbook trace { $number } --config { $config }
+demo-look-again = Start the daemon again: ringbook serve --config { $config }
+demo-look-api = API then: { $url }/api/v1/openapi.json; cards on the terminal: ringbook watch --url { $url } --login anna (passwords in logins.txt)
+demo-keeps-running = The daemon keeps running: API { $url }, register telephones at { $sip } (accounts in logins.txt). Ctrl-C ends it.
+demo-interrupted = Interrupted; the daemon has been stopped.
+demo-last-words = Something did not happen. The daemon's last words ({ $log }):

@@ -1,0 +1,24 @@
+# Что говорит `ringbook demo`.
+demo-started = Сервер работает (процесс { $process }): SIP { $sip }, API { $url }, всё лежит в { $folder }
+demo-company = Компания записана через API за { $time }: менеджеров { $managers }, линий { $lines }, организаций { $organisations }, людей { $persons }
+demo-registered = Телефонов зарегистрировано: { $count }, рабочих мест открыто: { $count }
+demo-scene-known = ── 1. Звонит известный клиент: { $client }, { $number } → закреплённый менеджер { $manager }
+demo-scene-busy = ── 2. { $manager } разговаривает, звонит клиент: { $client }, { $number } → следующий по навыку
+demo-scene-unknown = ── 3. Неизвестный номер на рекламной линии: { $number } → черновик с каналом
+demo-scene-gives-up = ── 4. Клиент не дождался ответа: { $client }, { $number }, менеджер { $manager }
+demo-occupied = { $manager } уже разговаривает: { $client }
+demo-lead = Карточка до звонка: { $lead } мс, как записано в журнале; рабочее место получило её за { $seen } мс до INVITE телефону
+demo-explanation = Объяснение (ringbook trace { $number }):
+demo-recording = Запись: { $path }
+demo-recording-file = { "  " }API: { $told } · файл: { $length } · слева клиент: звука { $client }, уровень { $client_level } · справа менеджер: звука { $manager }, уровень { $manager_level }
+demo-heard = Слышно в трубках: клиенту { $client } звука, менеджеру { $manager } звука
+demo-history = История клиента { $client }: записей { $count }, этот разговор
+demo-missed = В истории клиента { $client }: пропущенный звонок, записи нет
+demo-done = Все звонки прошли как должно, за { $time } вместе с запуском.
+demo-look-files = Можно посмотреть: { $folder } (ringbook.toml, ringbook.db, recordings/, heard/, ringbook.log, logins.txt)
+demo-look-trace = Почему звонок попал именно туда: ringbook trace { $number } --config { $config }
+demo-look-again = Запустить сервер снова: ringbook serve --config { $config }
+demo-look-api = Тогда API: { $url }/api/v1/openapi.json; карточки в терминале: ringbook watch --url { $url } --login anna (пароли в logins.txt)
+demo-keeps-running = Сервер работает дальше: API { $url }, телефоны регистрируются на { $sip } (учётные записи в logins.txt). Ctrl-C завершает.
+demo-interrupted = Прервано, сервер остановлен.
+demo-last-words = Случилось не всё. Последние строки сервера ({ $log }):

@@ -1,0 +1,160 @@
+//! `ringbook demo`: the real daemon, an invented company, virtual telephones and callers with real SIP and spoken
+//! audio over loopback; what is printed was read back from the daemon and from the files.
+
+mod company;
+mod daemon;
+mod desk;
+mod evidence;
+mod folder;
+mod leg;
+mod names;
+mod registration;
+mod scenes;
+mod speech;
+mod theatre;
+mod user_agent;
+mod voice;
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::{Context as _, Result};
+use crm::Language;
+use jiff::tz::TimeZone;
+
+use self::{company::Company, daemon::Daemon, folder::Folder, speech::Speeches, theatre::Theatre};
+use crate::{
+    watch::{self, line, rest::Rest},
+    words::Words,
+};
+
+/// Lines of the daemon's log that are shown when something did not happen.
+const LAST_LINES: usize = 15;
+
+/// How the demo is played.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Folder for configuration, database, recordings and logs; one of an earlier demo is replaced.
+    #[arg(long, default_value = "demo-data")]
+    folder: PathBuf,
+    /// Folder of the spoken words; they are made there if they are missing.
+    #[arg(long, env = "RINGBOOK_SPEECH")]
+    speech: Option<PathBuf>,
+    /// Leave the daemon running until Ctrl-C, so that other telephones can register.
+    #[arg(long)]
+    keep_running: bool,
+    /// `ru` or `en`; else as LANG says.
+    #[arg(long)]
+    language: Option<String>,
+}
+
+/// Plays the demo.
+///
+/// # Errors
+/// Something did not happen as it must; the message says what.
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let language = watch::language(options.language.as_deref())?;
+    let words = Words::new(language)?;
+    let folder = Folder::prepare(&options.folder, language)?;
+    let played = tokio::select! {
+        played = play(&folder, &words, language, &options) => played,
+        interrupted = tokio::signal::ctrl_c() => {
+            // The daemon ends with the future that held it.
+            interrupted.context("signals")?;
+            line(&words.say("demo-interrupted", &[]))?;
+            return Ok(ExitCode::from(130));
+        }
+    };
+    if played.is_err() {
+        let _ = line(&last_words(&folder, &words));
+    }
+    played.map(|()| ExitCode::SUCCESS)
+}
+
+async fn play(folder: &Folder, words: &Words, language: Language, options: &Options) -> Result<()> {
+    let began = Instant::now();
+    let say = |key: &str, facts: &[(&str, String)]| line(&words.say(key, facts));
+    let speeches = Speeches::prepare(options.speech.as_deref().unwrap_or(&folder.root.join("speech")), language).await?;
+    let password = administrator(folder).await?;
+    let anonymous = Rest::new(&format!("http://{}", folder.http))?;
+    let mut daemon = Daemon::start(folder, &anonymous).await?;
+    let process = daemon.id().unwrap_or_default().to_string();
+    let facts = [
+        ("process", process),
+        ("sip", folder.sip.to_string()),
+        ("url", anonymous.base().to_owned()),
+        ("folder", folder.root.display().to_string()),
+    ];
+    say("demo-started", &facts)?;
+    let (rest, _) = anonymous.log_in("admin", &password).await?;
+    let seeding = Instant::now();
+    let company = company::seed(&rest).await?;
+    company::check(&rest).await?;
+    logins(folder, &company, &password)?;
+    let facts = [
+        ("managers", company.managers.len().to_string()),
+        ("lines", company.lines.len().to_string()),
+        ("organisations", company::ORGANISATIONS.to_string()),
+        ("persons", company::PERSONS.to_string()),
+        ("time", words.length(millis(seeding))),
+    ];
+    say("demo-company", &facts)?;
+    let zone = TimeZone::get("Europe/Moscow").context("the time zone")?;
+    let theatre = Theatre::open(folder, words, &zone, &rest, &company, &speeches).await?;
+    scenes::play(&theatre).await?;
+    theatre.close().await?;
+    daemon.check()?;
+    say("demo-done", &[("time", words.length(millis(began)))])?;
+    further(words, folder, &company)?;
+    if options.keep_running {
+        say("demo-keeps-running", &[("url", rest.base().to_owned()), ("sip", folder.sip.to_string())])?;
+        tokio::signal::ctrl_c().await.context("signals")?;
+    }
+    daemon.stop().await
+}
+
+/// Creates the administrator as a person would; the password.
+async fn administrator(folder: &Folder) -> Result<String> {
+    let arguments = ["user", "add", "admin", "--role", "administrator", "--name", "Администратор"];
+    let printed = daemon::command(folder, &arguments).await?;
+    let password = printed.lines().find_map(|line| line.strip_prefix("password: "));
+    password.map(str::to_owned).context("ringbook user add printed no password")
+}
+
+/// Keeps what a person needs to look around.
+fn logins(folder: &Folder, company: &Company, password: &str) -> Result<()> {
+    let mut text = format!("login admin, password {password}\n");
+    for manager in &company.managers {
+        let (account, secret) = &manager.device;
+        text += &format!(
+            "login {}, password {} · {} · SIP account {account}, secret {secret}, server {}\n",
+            manager.login, manager.password, manager.name, folder.sip
+        );
+    }
+    folder.write("logins.txt", &text)
+}
+
+fn further(words: &Words, folder: &Folder, company: &Company) -> Result<()> {
+    let number = company.clients.first().map(|client| client.number.clone()).unwrap_or_default();
+    let facts = [
+        ("folder", folder.root.display().to_string()),
+        ("config", folder.config().display().to_string()),
+        ("number", format!("+{number}")),
+        ("url", format!("http://{}", folder.http)),
+    ];
+    for key in ["demo-look-files", "demo-look-trace", "demo-look-again", "demo-look-api"] {
+        line(&words.say(key, &facts))?;
+    }
+    Ok(())
+}
+
+fn last_words(folder: &Folder, words: &Words) -> String {
+    let log = fs::read_to_string(folder.log()).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    let facts = [("log", folder.log().display().to_string())];
+    format!("{}\n{last}", words.say("demo-last-words", &facts))
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

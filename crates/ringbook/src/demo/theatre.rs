@@ -1,0 +1,176 @@
+//! Everybody on the stage: the managers' telephones and workspaces, the callers, and what a scene may ask of them.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::future::try_join_all;
+use jiff::tz::TimeZone;
+
+use super::{
+    company::{Company, Manager, TRUNK},
+    desk::{Card, Desk},
+    folder::Folder,
+    registration::Account,
+    speech::Speeches,
+    user_agent::{CallFacts, Ended, Facts, Manner, Order, Part, UserAgent},
+};
+use crate::{
+    watch::{self, frame::Fact, line, lines::Lines, rest::Rest},
+    words::Words,
+};
+
+/// How long anything may take that should happen at once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a conversation may take.
+pub(super) const CONVERSATION: Duration = Duration::from_secs(25);
+
+/// The stage.
+pub(super) struct Theatre<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) words: &'a Words,
+    pub(super) zone: &'a TimeZone,
+    pub(super) rest: &'a Rest,
+    pub(super) company: &'a Company,
+    pub(super) speeches: &'a Speeches,
+    /// In the order of the managers.
+    pub(super) desks: Vec<Desk>,
+    pub(super) telephones: Vec<UserAgent>,
+    names: BTreeMap<String, String>,
+}
+
+impl<'a> Theatre<'a> {
+    /// Opens a workspace and registers a telephone for every manager.
+    pub(super) async fn open(
+        folder: &'a Folder,
+        words: &'a Words,
+        zone: &'a TimeZone,
+        rest: &'a Rest,
+        company: &'a Company,
+        speeches: &'a Speeches,
+    ) -> Result<Self> {
+        let anonymous = Rest::new(rest.base())?;
+        let managers = &company.managers;
+        let desks = try_join_all(managers.iter().map(|manager| desk(&anonymous, manager))).await?;
+        let telephones = try_join_all(managers.iter().map(|manager| telephone(folder.sip, manager))).await?;
+        let names = watch::names(rest).await?;
+        let theatre = Self { folder, words, zone, rest, company, speeches, desks, telephones, names };
+        theatre.everybody_is_free().await?;
+        line(&words.say("demo-registered", &[("count", managers.len().to_string())]))?;
+        Ok(theatre)
+    }
+
+    /// Takes the telephones off, so that another one rings alone.
+    pub(super) async fn close(self) -> Result<()> {
+        for telephone in &self.telephones {
+            telephone.order(Order::Unregister).await?;
+        }
+        for (manager, desk) in self.company.managers.iter().zip(&self.desks) {
+            let away = desk.state(&manager.id, PATIENCE, |_, reason| reason == Some("unregistered")).await;
+            away.with_context(|| format!("{}: the telephone was taken off, the workspace was not told", manager.name))?;
+        }
+        Ok(())
+    }
+
+    /// Prints a sentence.
+    pub(super) fn say(&self, key: &str, facts: &[(&str, String)]) -> Result<()> {
+        line(&self.words.say(key, facts))
+    }
+
+    /// Prints a sentence below a heading.
+    pub(super) fn tell(&self, key: &str, facts: &[(&str, String)]) -> Result<()> {
+        line(&format!("  {}", self.words.say(key, facts)))
+    }
+
+    /// Prints a card as it came.
+    pub(super) fn show(&self, card: &Card) -> Result<()> {
+        let name = |id: &str| self.name(id);
+        let lines = Lines { words: self.words, zone: self.zone, name: &name };
+        lines.offered(&card.offered).iter().try_for_each(|text| line(&format!("  {text}")))
+    }
+
+    /// The name of a manager.
+    pub(super) fn name(&self, id: &str) -> String {
+        self.names.get(id).cloned().unwrap_or_else(|| id.to_owned())
+    }
+
+    /// The place of a manager.
+    pub(super) fn place(&self, id: &str) -> Result<usize> {
+        let place = self.company.managers.iter().position(|manager| manager.id == id);
+        place.with_context(|| format!("{id} is no manager of the company"))
+    }
+
+    /// Lets a manager's telephone behave in a way.
+    pub(super) async fn behave(&self, manager: usize, manner: Manner, part: Part) -> Result<()> {
+        self.telephones[manager].order(Order::Behave(manner, part)).await
+    }
+
+    /// Lets somebody out in the world call a line: `from` as the trunk writes it.
+    pub(super) async fn call(&self, from: &str, to: &str, part: Part) -> Result<UserAgent> {
+        let trunk: IpAddr = TRUNK.parse().context("the address of the trunk")?;
+        let caller = UserAgent::start(SocketAddr::new(trunk, 0), self.folder.sip).await?;
+        let (from, to) = (format!("+{from}"), format!("+{to}"));
+        caller.order(Order::Call { from, to, part }).await?;
+        Ok(caller)
+    }
+
+    /// Waits for the card of a call from `number` at one of the desks; `marks` say where to begin at each.
+    pub(super) async fn card(&self, marks: &[usize], number: &str) -> Result<Card> {
+        let number = format!("+{number}");
+        let wanted = self.desks.iter().zip(marks).map(|(desk, &mark)| Box::pin(desk.card(mark, &number, PATIENCE)));
+        let mut wanted: Vec<_> = wanted.collect();
+        while !wanted.is_empty() {
+            let (card, _, others) = futures_util::future::select_all(wanted).await;
+            if let Some(card) = card {
+                return Ok(card);
+            }
+            wanted = others;
+        }
+        bail!("no workspace got a card for the call from {number} within {PATIENCE:?}")
+    }
+
+    /// Where the frames to come begin at each desk.
+    pub(super) fn marks(&self) -> Vec<usize> {
+        self.desks.iter().map(Desk::mark).collect()
+    }
+
+    /// Waits until every manager is free, as the workspaces are told.
+    pub(super) async fn everybody_is_free(&self) -> Result<()> {
+        for (manager, desk) in self.company.managers.iter().zip(&self.desks) {
+            let free = desk.state(&manager.id, PATIENCE, |state, _| state == "available").await;
+            free.with_context(|| format!("{} is not free within {PATIENCE:?}", manager.name))?;
+        }
+        Ok(())
+    }
+}
+
+async fn desk(anonymous: &Rest, manager: &Manager) -> Result<Desk> {
+    let (session, _) = anonymous.log_in(manager.login, &manager.password).await?;
+    Desk::open(&session).await.with_context(|| format!("the workspace of {}", manager.name))
+}
+
+async fn telephone(server: SocketAddr, manager: &Manager) -> Result<UserAgent> {
+    let local = SocketAddr::new(server.ip(), 0);
+    let telephone = UserAgent::start(local, server).await?;
+    let (user, secret) = manager.device.clone();
+    telephone.order(Order::Register(Account { user, secret })).await?;
+    let facts = telephone.until(PATIENCE, |facts| facts.registered.is_some()).await;
+    let status = facts.and_then(|facts| facts.registered);
+    let name = manager.name;
+    let status = status.with_context(|| format!("the telephone of {name} got no answer to REGISTER"))?;
+    ensure!(status == 200, "the telephone of {name} was refused with {status}");
+    Ok(telephone)
+}
+
+/// Waits until the last call of a user agent is over.
+pub(super) async fn end_of(agent: &UserAgent, who: &str, patience: Duration) -> Result<(CallFacts, Ended)> {
+    let is_over = |facts: &Facts| facts.calls.last().is_some_and(|call| call.ended.is_some());
+    let facts = agent.until(patience, is_over).await;
+    let call = facts.and_then(|facts| facts.calls.last().cloned());
+    let call = call.with_context(|| format!("{who}: the call is not over within {patience:?}"))?;
+    let ended = call.ended.clone().with_context(|| format!("{who}: no end"))?;
+    Ok((call, ended))
+}

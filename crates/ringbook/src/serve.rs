@@ -1,0 +1,274 @@
+//! The daemon: every room is made here and joined to the others by bounded channels.
+
+use std::{path::PathBuf, sync::{Arc, atomic::{AtomicU64, Ordering}}, time::Duration};
+
+use anyhow::{Context as _, Result};
+use api::{ApiState, Counter, Parts, directory};
+use call::Command;
+use crm::{Base, Journal};
+use cti::{Deps, Desk, Hub};
+use media::{ConversationKey, plane::Event};
+use model::OpenCall;
+use net::{
+    clock,
+    media::{MediaPlane, MediaSettings},
+    recorder,
+    runner::{Doors, Runner},
+};
+use rand::RngExt as _;
+use store::Store;
+use switch::{Input, Settings, Switch};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::{config::Checked, notices, store_open};
+
+/// Effects and their ends under way at a time.
+const EFFECTS: usize = 65_536;
+/// Notices that wait for the store or the screens.
+const NOTICES: usize = 65_536;
+/// Orders that wait for the switch; beyond that people get 503.
+const COMMANDS: usize = 1_024;
+/// How long running calls have to end when the process is told to stop.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What `check-config` prints of a configuration that can be used.
+pub fn summary(checked: &Checked) -> String {
+    let sip: Vec<String> = checked.sip_listen.iter().map(ToString::to_string).collect();
+    format!(
+        "the configuration can be used\nSIP over UDP: {}\nHTTP: {}\nstore: {}\nrecordings: {}\nRTP ports: {}-{}\n",
+        sip.join(", "),
+        checked.http_listen,
+        without_password(checked.config.store.url.get_ref()),
+        checked.config.recordings.folder.display(),
+        checked.rtp_ports.start(),
+        checked.rtp_ports.end(),
+    )
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => {
+            let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
+            format!("{}{user}{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A part cannot start; the error says what and the remedy.
+pub async fn run(checked: Checked) -> Result<()> {
+    let folder = checked.config.recordings.folder.clone();
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!("the recordings folder {} cannot be made; choose another in [recordings] folder", folder.display())
+    })?;
+    let http = TcpListener::bind(checked.http_listen).await.with_context(|| {
+        format!("the HTTP address {} cannot be used; choose another in [http] listen", checked.http_listen)
+    })?;
+    let http_address = http.local_addr()?;
+    let store = store_open::open(&checked, true).await?;
+    let base: Arc<dyn Base> = Arc::new(store.clone());
+    let journal: Arc<dyn Journal<call::Event>> = Arc::new(store.clone());
+
+    let (effects, effects_taken) = mpsc::channel(EFFECTS);
+    let (ends, ends_taken) = mpsc::channel(EFFECTS);
+    let (commands, commands_taken) = mpsc::channel(COMMANDS);
+    let (inputs, inputs_taken) = mpsc::channel(COMMANDS);
+    let (notices, notices_taken) = mpsc::channel(NOTICES);
+
+    let deps = Deps { journal: Arc::clone(&journal), base: Arc::clone(&base) };
+    let cti_settings = cti::Settings { most_clients: checked.config.limits.websockets, ..Default::default() };
+    let hub = Hub::new(deps.clone(), cti_settings.clone());
+    let desk = tokio::spawn(Desk::start(deps, hub.clone(), cti_settings).run(effects_taken, ends));
+    let (drained, all_drained) = oneshot::channel();
+    tokio::spawn(notices::run(notices_taken, hub.clone(), store.clone(), drained));
+
+    let media = MediaSettings {
+        threads: checked.config.media.threads,
+        real_time: checked.config.media.real_time,
+        rtp_timeout: Duration::from_secs(u64::from(*checked.config.media.rtp_timeout_secs.get_ref())),
+        ..MediaSettings::new(folder.clone())
+    };
+    let media = MediaPlane::start(media)?;
+    let switch = Switch::new(settings(&checked), rand::rng().random(), clock::now());
+    let doors = Doors { effects, ends: ends_taken, commands: commands_taken, inputs: inputs_taken, notices };
+    let runner = Runner::start(&checked.sip_listen, switch, doors, media)?;
+    begin(&inputs, &hub, &*base, &*journal, folder.clone()).await?;
+
+    let (changed, watch) = directory::channel();
+    tokio::spawn(follow_directory(watch, inputs.clone().downgrade(), hub.clone(), store.clone()));
+    let api_settings = api::Settings {
+        realm: checked.config.sip.realm.get_ref().clone(),
+        recordings: folder,
+        allowed_origins: checked.config.http.allowed_origins.clone(),
+        ..Default::default()
+    };
+    let state = ApiState::new(Parts {
+        base,
+        hub: hub.clone(),
+        commands: commands.clone(),
+        directory: changed,
+        settings: api_settings,
+        counters: counters(&hub, &store, &runner),
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(api::serve(http, api::router(state), async {
+        // A sender that is gone means the same.
+        let _ = stopped.await;
+    }));
+    for address in runner.addresses() {
+        tracing::info!(%address, "SIP over UDP");
+    }
+    tracing::info!(address = %http_address, "HTTP");
+    tracing::info!("Ringbook is ready");
+
+    wait_for_signal().await?;
+    tracing::info!("stopping: running calls are ended");
+    // A full queue means that the switch is alive and busy; the time below bounds the wait.
+    let farewell = async {
+        let _ = commands.send(Command::Shutdown).await;
+        let _ = all_drained.await;
+    };
+    if timeout(FAREWELL, farewell).await.is_err() {
+        tracing::warn!("some calls did not end in time; they are ended at the next start");
+    }
+    hub.close();
+    let _ = stop.send(());
+    if timeout(FAREWELL, serving).await.is_err() {
+        tracing::warn!("some HTTP clients did not leave in time");
+    }
+    drop(inputs);
+    tokio::task::spawn_blocking(move || runner.join()).await?;
+    if timeout(FAREWELL, desk).await.is_err() {
+        tracing::warn!("the journal did not take everything in time");
+    }
+    if timeout(FAREWELL, store.close()).await.is_err() {
+        tracing::warn!("the store did not close in time");
+    }
+    Ok(())
+}
+
+fn settings(checked: &Checked) -> Settings {
+    let mut settings = Settings {
+        node: *checked.config.general.node.get_ref(),
+        realm: checked.config.sip.realm.get_ref().clone(),
+        rtp_ports: checked.rtp_ports.clone(),
+        ..Settings::default()
+    };
+    settings.limits.calls = checked.config.limits.calls;
+    settings.limits.bindings = checked.config.limits.bindings_per_device;
+    settings
+}
+
+/// Feeds the switch with what is stored: settings, registrations, and what a crash left behind.
+async fn begin(
+    inputs: &mpsc::Sender<Input>,
+    hub: &Hub,
+    base: &dyn Base,
+    journal: &dyn Journal<call::Event>,
+    folder: PathBuf,
+) -> Result<()> {
+    let directory = base.settings().directory().await?;
+    hub.set_directory(&directory);
+    inputs.send(Input::Directory(Arc::new(directory))).await?;
+    inputs.send(Input::Bindings(base.settings().bindings().await?)).await?;
+    let open = journal.open_calls().await?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(calls = open.len(), "calls were left open by a crash: they are ended now");
+    let (open, repaired) = tokio::task::spawn_blocking(move || repair(open, &folder)).await?;
+    inputs.send(Input::Recover(open)).await?;
+    for event in repaired {
+        inputs.send(Input::Media(event)).await?;
+    }
+    Ok(())
+}
+
+/// Makes the files of interrupted recordings whole.
+fn repair(mut open: Vec<OpenCall>, folder: &std::path::Path) -> (Vec<OpenCall>, Vec<Event>) {
+    let mut repaired = Vec::new();
+    for call in &mut open {
+        if let Some(file) = &call.recording {
+            let summary = recorder::repair(folder, file);
+            call.recorded_ms = Some(summary.length_ms);
+            let conversation = ConversationKey(call.call.0.unsigned_abs());
+            repaired.push(Event::RecordingClosed { conversation, summary });
+        }
+    }
+    (open, repaired)
+}
+
+/// Brings each change of the administrator's settings into effect.
+async fn follow_directory(
+    mut watch: api::DirectoryWatch,
+    inputs: mpsc::WeakSender<Input>,
+    hub: Hub,
+    store: Store,
+) {
+    while let Some(number) = watch.changed().await {
+        match store.settings().directory().await {
+            Ok(directory) => {
+                hub.set_directory(&directory);
+                let Some(inputs) = inputs.upgrade() else { return };
+                if inputs.send(Input::Directory(Arc::new(directory))).await.is_err() {
+                    return;
+                }
+                watch.applied(number);
+            }
+            Err(error) => tracing::error!(%error, "a change of settings is stored but not in effect yet"),
+        }
+    }
+}
+
+fn counters(hub: &Hub, store: &Store, runner: &Runner) -> Vec<Counter> {
+    let mut counters = Vec::new();
+    let mut add = |name, help, is_gauge, read: Box<dyn Fn() -> u64 + Send + Sync>| {
+        counters.push(Counter { name, help, is_gauge, read });
+    };
+    macro_rules! of_hub {
+        ($name:literal, $help:literal, $gauge:literal, $field:ident) => {{
+            let hub = hub.clone();
+            add($name, $help, $gauge, Box::new(move || hub.counts().$field));
+        }};
+    }
+    of_hub!("ringbook_websocket_clients", "Connected WebSocket clients.", true, clients);
+    of_hub!("ringbook_frames_total", "Frames sent to clients.", false, frames);
+    of_hub!("ringbook_late_events_total", "Facts committed after their deadline.", false, late_events);
+    of_hub!("ringbook_lost_events_total", "Facts that no place was left for.", false, lost_events);
+    of_hub!("ringbook_waiting_events", "Facts that wait for the journal.", true, waiting_events);
+    of_hub!("ringbook_unconfirmed_leads_total", "Cards not confirmed before the ring.", false, unconfirmed_leads);
+    of_hub!("ringbook_partial_cards_total", "Cards sent without what the database knows.", false, partial_cards);
+    of_hub!("ringbook_slow_clients_total", "Clients closed because they were too slow.", false, slow_clients);
+    let (one, two) = (store.clone(), store.clone());
+    let help = "Transactions made durable.";
+    add("ringbook_transactions_total", help, false, Box::new(move || one.counters().transactions));
+    let help = "Attempts of transactions that were repeated.";
+    add("ringbook_transaction_retries_total", help, false, Box::new(move || two.counters().retries));
+    let counted = runner.counters();
+    let mut of_runner = |name, help, field: fn(&net::runner::RunnerCounters) -> &AtomicU64| {
+        let counted = Arc::clone(&counted);
+        add(name, help, false, Box::new(move || field(&counted).load(Ordering::Relaxed)));
+    };
+    of_runner("ringbook_sip_received_total", "SIP datagrams received.", |counted| &counted.received);
+    of_runner("ringbook_sip_sent_total", "SIP datagrams sent.", |counted| &counted.sent);
+    of_runner("ringbook_effects_refused_total", "Effects that found their queue full.", |counted| &counted.refused_effects);
+    of_runner("ringbook_notices_lost_total", "Notices that found their queue full.", |counted| &counted.lost_notices);
+    counters
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
