@@ -56,7 +56,7 @@ enum Command {
 
 /// Which configuration.
 #[derive(clap::Args)]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// The configuration file; without it the defaults count.
     #[arg(long, short, value_name = "FILE", env = "RINGBOOK_CONFIG")]
     config: Option<PathBuf>,
@@ -64,20 +64,24 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     /// Reads and checks it.
-    pub fn load(&self) -> Result<Checked, ConfigError> {
+    pub(crate) fn load(&self) -> Result<Checked, ConfigError> {
         config::load(self.config.as_deref())
     }
 }
 
 /// Carries out what the command line says.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match carry_out(arguments.command) {
         Ok(code) => code,
         Err(error) => {
             say_error(&format!("{error:#}"));
             let bad_configuration = error.downcast_ref::<ConfigError>().is_some();
-            ExitCode::from(if bad_configuration { BAD_CONFIGURATION } else { 1 })
+            ExitCode::from(if bad_configuration {
+                BAD_CONFIGURATION
+            } else {
+                1
+            })
         }
     }
 }
@@ -103,7 +107,11 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             let text = runtime()?.block_on(user::carry_out(command))?;
             say(&text)?;
         }
-        Command::Trace { number, language, file } => {
+        Command::Trace {
+            number,
+            language,
+            file,
+        } => {
             let checked = file.load()?;
             let general = &checked.config.general;
             let language = language_of(language.as_deref().unwrap_or(general.language.get_ref()))?;
@@ -124,7 +132,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
 ///
 /// # Errors
 /// It is neither `ru` nor `en`.
-pub fn language_of(code: &str) -> Result<Language> {
+pub(crate) fn language_of(code: &str) -> Result<Language> {
     match code {
         "ru" => Ok(Language::Russian),
         "en" => Ok(Language::English),
@@ -136,9 +144,11 @@ pub fn language_of(code: &str) -> Result<Language> {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn say(text: &str) -> Result<()> {
+pub(crate) fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("standard output")
 }
 
 fn say_error(text: &str) {
@@ -147,11 +157,18 @@ fn say_error(text: &str) {
 }
 
 fn runtime() -> Result<Runtime> {
-    Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
 }
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("RINGBOOK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }

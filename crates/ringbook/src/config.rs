@@ -14,7 +14,7 @@ use toml::Spanned;
 
 /// Something is wrong with the configuration.
 #[derive(Debug)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     file: PathBuf,
     line: Option<usize>,
     what: String,
@@ -36,7 +36,7 @@ impl std::error::Error for ConfigError {}
 /// The whole file; every section and key has a default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     /// Node, region, zone and language.
     pub general: General,
     /// Where telephones and trunks reach us.
@@ -58,7 +58,7 @@ pub struct Config {
 /// Node, region, zone and language.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct General {
+pub(crate) struct General {
     /// Number of this node, 0–1023.
     pub node: Spanned<u16>,
     /// Country whose numbers are written without a country code (ISO 3166).
@@ -83,7 +83,7 @@ impl Default for General {
 /// Where telephones and trunks reach us.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sip {
+pub(crate) struct Sip {
     /// UDP addresses; each must name an interface, since it stands in Contact and SDP.
     pub listen: Vec<Spanned<String>>,
     /// Realm of the digest. A device's secret is valid for one realm only.
@@ -92,14 +92,17 @@ pub struct Sip {
 
 impl Default for Sip {
     fn default() -> Self {
-        Self { listen: vec![spanned("127.0.0.1:5060".to_owned())], realm: spanned("ringbook".to_owned()) }
+        Self {
+            listen: vec![spanned("127.0.0.1:5060".to_owned())],
+            realm: spanned("ringbook".to_owned()),
+        }
     }
 }
 
 /// Where browsers and programs reach us.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Http {
+pub(crate) struct Http {
     /// Address and port of the API.
     pub listen: Spanned<String>,
     /// Origins of web pages elsewhere that may open the WebSocket.
@@ -108,56 +111,65 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: spanned("127.0.0.1:8080".to_owned()), allowed_origins: Vec::new() }
+        Self {
+            listen: spanned("127.0.0.1:8080".to_owned()),
+            allowed_origins: Vec::new(),
+        }
     }
 }
 
 /// The database.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Store {
+pub(crate) struct Store {
     /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub url: Spanned<String>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: spanned("sqlite:ringbook.db".to_owned()) }
+        Self {
+            url: spanned("sqlite:ringbook.db".to_owned()),
+        }
     }
 }
 
 /// Where conversations are kept.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Recordings {
+pub(crate) struct Recordings {
     /// Folder of the WAV files.
     pub folder: PathBuf,
 }
 
 impl Default for Recordings {
     fn default() -> Self {
-        Self { folder: PathBuf::from("recordings") }
+        Self {
+            folder: PathBuf::from("recordings"),
+        }
     }
 }
 
 /// Ports for media.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Network {
+pub(crate) struct Network {
     /// First and last port for RTP and RTCP; a leg needs two.
     pub rtp_ports: Spanned<String>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { rtp_ports: spanned("20000-29999".to_owned()) }
+        Self {
+            rtp_ports: spanned("20000-29999".to_owned()),
+        }
     }
 }
 
 /// The media threads.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Media {
+pub(crate) struct Media {
     /// Number of threads; 0 for one less than there are cores, at least one.
     pub threads: usize,
     /// A party that should be heard and is silent for so long ends the call, in seconds.
@@ -168,14 +180,18 @@ pub struct Media {
 
 impl Default for Media {
     fn default() -> Self {
-        Self { threads: 0, rtp_timeout_secs: spanned(60), real_time: true }
+        Self {
+            threads: 0,
+            rtp_timeout_secs: spanned(60),
+            real_time: true,
+        }
     }
 }
 
 /// What is refused beyond which number.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Calls at a time; beyond that 503 with Retry-After.
     pub calls: usize,
     /// Registrations of one device; beyond that 403.
@@ -186,7 +202,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 5_000, bindings_per_device: 8, websockets: 4_096 }
+        Self {
+            calls: 5_000,
+            bindings_per_device: 8,
+            websockets: 4_096,
+        }
     }
 }
 
@@ -196,7 +216,7 @@ fn spanned<T>(value: T) -> Spanned<T> {
 
 /// A configuration that has been read and checked.
 #[derive(Debug)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// As written.
     pub config: Config,
     /// `[sip] listen`.
@@ -211,7 +231,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// The file cannot be read or says something that cannot be; the error names line and remedy.
-pub fn load(file: Option<&Path>) -> Result<Checked, ConfigError> {
+pub(crate) fn load(file: Option<&Path>) -> Result<Checked, ConfigError> {
     let Some(file) = file else {
         return check(Path::new("(defaults)"), "", Config::default());
     };
@@ -228,17 +248,30 @@ pub fn load(file: Option<&Path>) -> Result<Checked, ConfigError> {
 fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let message = error.message().replace('\n', " ").replace('`', "\"");
     let (what, remedy) = match message.split_once(", expected ") {
-        Some((what, expected)) if message.starts_with("unknown field") => {
-            (what.replace("field", "key"), format!("known here: {}", expected.trim_start_matches("one of ")))
-        }
+        Some((what, expected)) if message.starts_with("unknown field") => (
+            what.replace("field", "key"),
+            format!("known here: {}", expected.trim_start_matches("one of ")),
+        ),
         Some((what, expected)) => (what.to_owned(), format!("write {expected}")),
-        None => (message, "see config/ringbook.toml for the form of every key".to_owned()),
+        None => (
+            message,
+            "see config/ringbook.toml for the form of every key".to_owned(),
+        ),
     };
-    ConfigError { file: file.to_owned(), line: error.span().map(|span| line_at(text, span.start)), what, remedy }
+    ConfigError {
+        file: file.to_owned(),
+        line: error.span().map(|span| line_at(text, span.start)),
+        what,
+        remedy,
+    }
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError> {
@@ -251,7 +284,11 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let address = |value: &Spanned<String>| {
         value.get_ref().parse::<SocketAddr>().map_err(|_| {
             let what = format!("\"{}\" is not an address with a port", value.get_ref());
-            wrong(value.span().start, what, "write it as 192.0.2.10:5060 or [2001:db8::1]:5060")
+            wrong(
+                value.span().start,
+                what,
+                "write it as 192.0.2.10:5060 or [2001:db8::1]:5060",
+            )
         })
     };
     let mut sip_listen = Vec::new();
@@ -266,18 +303,30 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     }
     if sip_listen.is_empty() {
         let what = "[sip] listen is empty".to_owned();
-        return Err(wrong(0, what, "name at least one address, such as [\"192.0.2.10:5060\"]"));
+        return Err(wrong(
+            0,
+            what,
+            "name at least one address, such as [\"192.0.2.10:5060\"]",
+        ));
     }
     let http_listen = address(&config.http.listen)?;
     let ports = &config.network.rtp_ports;
     let rtp_ports = parse_ports(ports.get_ref()).ok_or_else(|| {
         let what = format!("\"{}\" is not a range of ports", ports.get_ref());
-        wrong(ports.span().start, what, "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"")
+        wrong(
+            ports.span().start,
+            what,
+            "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"",
+        )
     })?;
     let node = &config.general.node;
     if *node.get_ref() > 1_023 {
         let what = format!("node {} is too large", node.get_ref());
-        return Err(wrong(node.span().start, what, "give every node a number from 0 to 1023"));
+        return Err(wrong(
+            node.span().start,
+            what,
+            "give every node a number from 0 to 1023",
+        ));
     }
     let language = &config.general.language;
     if !matches!(language.get_ref().as_str(), "ru" | "en") {
@@ -287,17 +336,34 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let zone = &config.general.time_zone;
     if jiff::tz::TimeZone::get(zone.get_ref()).is_err() {
         let what = format!("time zone \"{}\" is not known", zone.get_ref());
-        return Err(wrong(zone.span().start, what, "write an IANA name such as \"Europe/Moscow\""));
+        return Err(wrong(
+            zone.span().start,
+            what,
+            "write an IANA name such as \"Europe/Moscow\"",
+        ));
     }
     let region = &config.general.default_region;
-    if region.get_ref().len() != 2 || !region.get_ref().bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if region.get_ref().len() != 2
+        || !region
+            .get_ref()
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase())
+    {
         let what = format!("region \"{}\" is not known", region.get_ref());
-        return Err(wrong(region.span().start, what, "write two capitals such as \"RU\""));
+        return Err(wrong(
+            region.span().start,
+            what,
+            "write two capitals such as \"RU\"",
+        ));
     }
     let realm = &config.sip.realm;
     if realm.get_ref().is_empty() || realm.get_ref().contains(['"', '\\', '\r', '\n']) {
         let what = "the realm is empty or has a quote in it".to_owned();
-        return Err(wrong(realm.span().start, what, "write a plain name such as \"ringbook\""));
+        return Err(wrong(
+            realm.span().start,
+            what,
+            "write a plain name such as \"ringbook\"",
+        ));
     }
     let url = &config.store.url;
     let known = ["sqlite:", "postgres://", "postgresql://"];
@@ -311,7 +377,12 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         let what = format!("rtp_timeout_secs {} is out of range", timeout.get_ref());
         return Err(wrong(timeout.span().start, what, "write 5 to 3600 seconds"));
     }
-    Ok(Checked { config, sip_listen, http_listen, rtp_ports })
+    Ok(Checked {
+        config,
+        sip_listen,
+        http_listen,
+        rtp_ports,
+    })
 }
 
 fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
@@ -339,21 +410,48 @@ mod tests {
         let defaults = load(None).unwrap();
         assert_eq!(shipped.sip_listen, defaults.sip_listen);
         assert_eq!(shipped.rtp_ports, defaults.rtp_ports);
-        assert_eq!(shipped.config.store.url.get_ref(), defaults.config.store.url.get_ref());
+        assert_eq!(
+            shipped.config.store.url.get_ref(),
+            defaults.config.store.url.get_ref()
+        );
         assert_eq!(shipped.config.limits.calls, defaults.config.limits.calls);
     }
 
     #[test]
     fn what_is_wrong_is_one_line_with_file_line_what_and_remedy() {
         let cases = [
-            ("[sip]\nlistn = [\"1.2.3.4:5060\"]\n", "F:2: unknown key \"listn\"; known here: \"listen\" or \"realm\""),
-            ("[sip]\nlisten = [\"0.0.0.0:5060\"]\n", "F:2: \"0.0.0.0:5060\" names no interface; name the address"),
-            ("\n[http]\nlisten = \"nonsense\"\n", "F:3: \"nonsense\" is not an address with a port; write it as"),
-            ("[network]\nrtp_ports = \"20\"\n", "F:2: \"20\" is not a range of ports; write two ports"),
-            ("[general]\nnode = 4096\n", "F:2: node 4096 is too large; give every node"),
-            ("[general]\nnode = \"a\"\n", "F:2: invalid type: string \"a\"; write u16"),
-            ("[store]\nurl = \"mysql://x\"\n", "F:2: the store's address is neither SQLite nor PostgreSQL; write"),
-            ("[general]\ntime_zone = \"Mars\"\n", "F:2: time zone \"Mars\" is not known; write an IANA"),
+            (
+                "[sip]\nlistn = [\"1.2.3.4:5060\"]\n",
+                "F:2: unknown key \"listn\"; known here: \"listen\" or \"realm\"",
+            ),
+            (
+                "[sip]\nlisten = [\"0.0.0.0:5060\"]\n",
+                "F:2: \"0.0.0.0:5060\" names no interface; name the address",
+            ),
+            (
+                "\n[http]\nlisten = \"nonsense\"\n",
+                "F:3: \"nonsense\" is not an address with a port; write it as",
+            ),
+            (
+                "[network]\nrtp_ports = \"20\"\n",
+                "F:2: \"20\" is not a range of ports; write two ports",
+            ),
+            (
+                "[general]\nnode = 4096\n",
+                "F:2: node 4096 is too large; give every node",
+            ),
+            (
+                "[general]\nnode = \"a\"\n",
+                "F:2: invalid type: string \"a\"; write u16",
+            ),
+            (
+                "[store]\nurl = \"mysql://x\"\n",
+                "F:2: the store's address is neither SQLite nor PostgreSQL; write",
+            ),
+            (
+                "[general]\ntime_zone = \"Mars\"\n",
+                "F:2: time zone \"Mars\" is not known; write an IANA",
+            ),
             ("[sip\n", "F:1: "),
         ];
         for (text, wanted) in cases {

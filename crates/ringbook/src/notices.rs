@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crm::Base as _;
 
 /// Takes notices until the switch is gone; `drained` is told when the last call is over.
-pub async fn run(
+pub(crate) async fn run(
     mut notices: mpsc::Receiver<Notice>,
     hub: Hub,
     store: Store,
@@ -41,7 +41,10 @@ fn take(
 ) {
     match notice {
         Notice::Agent(change) => hub.agent_changed(change),
-        Notice::Bindings { device, bindings: now } => {
+        Notice::Bindings {
+            device,
+            bindings: now,
+        } => {
             bindings.insert(device, now);
         }
         Notice::Refused(refusal) => tracing::warn!(

@@ -1,6 +1,13 @@
 //! The daemon: every room is made here and joined to the others by bounded channels.
 
-use std::{path::PathBuf, sync::{Arc, atomic::{AtomicU64, Ordering}}, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use api::{ApiState, Counter, Parts, directory};
@@ -37,7 +44,7 @@ const COMMANDS: usize = 1_024;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What `check-config` prints of a configuration that can be used.
-pub fn summary(checked: &Checked) -> String {
+pub(crate) fn summary(checked: &Checked) -> String {
     let sip: Vec<String> = checked.sip_listen.iter().map(ToString::to_string).collect();
     format!(
         "the configuration can be used\nSIP over UDP: {}\nHTTP: {}\nstore: {}\nrecordings: {}\nRTP ports: {}-{}\n",
@@ -64,14 +71,22 @@ fn without_password(url: &str) -> String {
 ///
 /// # Errors
 /// A part cannot start; the error says what and the remedy.
-pub async fn run(checked: Checked) -> Result<()> {
+pub(crate) async fn run(checked: Checked) -> Result<()> {
     let folder = checked.config.recordings.folder.clone();
     std::fs::create_dir_all(&folder).with_context(|| {
-        format!("the recordings folder {} cannot be made; choose another in [recordings] folder", folder.display())
+        format!(
+            "the recordings folder {} cannot be made; choose another in [recordings] folder",
+            folder.display()
+        )
     })?;
-    let http = TcpListener::bind(checked.http_listen).await.with_context(|| {
-        format!("the HTTP address {} cannot be used; choose another in [http] listen", checked.http_listen)
-    })?;
+    let http = TcpListener::bind(checked.http_listen)
+        .await
+        .with_context(|| {
+            format!(
+                "the HTTP address {} cannot be used; choose another in [http] listen",
+                checked.http_listen
+            )
+        })?;
     let http_address = http.local_addr()?;
     let store = store_open::open(&checked, true).await?;
     let base: Arc<dyn Base> = Arc::new(store.clone());
@@ -83,27 +98,51 @@ pub async fn run(checked: Checked) -> Result<()> {
     let (inputs, inputs_taken) = mpsc::channel(COMMANDS);
     let (notices, notices_taken) = mpsc::channel(NOTICES);
 
-    let deps = Deps { journal: Arc::clone(&journal), base: Arc::clone(&base) };
-    let cti_settings = cti::Settings { most_clients: checked.config.limits.websockets, ..Default::default() };
+    let deps = Deps {
+        journal: Arc::clone(&journal),
+        base: Arc::clone(&base),
+    };
+    let cti_settings = cti::Settings {
+        most_clients: checked.config.limits.websockets,
+        ..Default::default()
+    };
     let hub = Hub::new(deps.clone(), cti_settings.clone());
     let desk = tokio::spawn(Desk::start(deps, hub.clone(), cti_settings).run(effects_taken, ends));
     let (drained, all_drained) = oneshot::channel();
-    tokio::spawn(notices::run(notices_taken, hub.clone(), store.clone(), drained));
+    tokio::spawn(notices::run(
+        notices_taken,
+        hub.clone(),
+        store.clone(),
+        drained,
+    ));
 
     let media = MediaSettings {
         threads: checked.config.media.threads,
         real_time: checked.config.media.real_time,
-        rtp_timeout: Duration::from_secs(u64::from(*checked.config.media.rtp_timeout_secs.get_ref())),
+        rtp_timeout: Duration::from_secs(u64::from(
+            *checked.config.media.rtp_timeout_secs.get_ref(),
+        )),
         ..MediaSettings::new(folder.clone())
     };
     let media = MediaPlane::start(media)?;
     let switch = Switch::new(settings(&checked), rand::rng().random(), clock::now());
-    let doors = Doors { effects, ends: ends_taken, commands: commands_taken, inputs: inputs_taken, notices };
+    let doors = Doors {
+        effects,
+        ends: ends_taken,
+        commands: commands_taken,
+        inputs: inputs_taken,
+        notices,
+    };
     let runner = Runner::start(&checked.sip_listen, switch, doors, media)?;
     begin(&inputs, &hub, &*base, &*journal, folder.clone()).await?;
 
     let (changed, watch) = directory::channel();
-    tokio::spawn(follow_directory(watch, inputs.clone().downgrade(), hub.clone(), store.clone()));
+    tokio::spawn(follow_directory(
+        watch,
+        inputs.clone().downgrade(),
+        hub.clone(),
+        store.clone(),
+    ));
     let api_settings = api::Settings {
         realm: checked.config.sip.realm.get_ref().clone(),
         recordings: folder,
@@ -178,12 +217,17 @@ async fn begin(
     let directory = base.settings().directory().await?;
     hub.set_directory(&directory);
     inputs.send(Input::Directory(Arc::new(directory))).await?;
-    inputs.send(Input::Bindings(base.settings().bindings().await?)).await?;
+    inputs
+        .send(Input::Bindings(base.settings().bindings().await?))
+        .await?;
     let open = journal.open_calls().await?;
     if open.is_empty() {
         return Ok(());
     }
-    tracing::warn!(calls = open.len(), "calls were left open by a crash: they are ended now");
+    tracing::warn!(
+        calls = open.len(),
+        "calls were left open by a crash: they are ended now"
+    );
     let (open, repaired) = tokio::task::spawn_blocking(move || repair(open, &folder)).await?;
     inputs.send(Input::Recover(open)).await?;
     for event in repaired {
@@ -200,7 +244,10 @@ fn repair(mut open: Vec<OpenCall>, folder: &std::path::Path) -> (Vec<OpenCall>, 
             let summary = recorder::repair(folder, file);
             call.recorded_ms = Some(summary.length_ms);
             let conversation = ConversationKey(call.call.0.unsigned_abs());
-            repaired.push(Event::RecordingClosed { conversation, summary });
+            repaired.push(Event::RecordingClosed {
+                conversation,
+                summary,
+            });
         }
     }
     (open, repaired)
@@ -217,13 +264,21 @@ async fn follow_directory(
         match store.settings().directory().await {
             Ok(directory) => {
                 hub.set_directory(&directory);
-                let Some(inputs) = inputs.upgrade() else { return };
-                if inputs.send(Input::Directory(Arc::new(directory))).await.is_err() {
+                let Some(inputs) = inputs.upgrade() else {
+                    return;
+                };
+                if inputs
+                    .send(Input::Directory(Arc::new(directory)))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 watch.applied(number);
             }
-            Err(error) => tracing::error!(%error, "a change of settings is stored but not in effect yet"),
+            Err(error) => {
+                tracing::error!(%error, "a change of settings is stored but not in effect yet");
+            }
         }
     }
 }
@@ -231,7 +286,12 @@ async fn follow_directory(
 fn counters(hub: &Hub, store: &Store, runner: &Runner) -> Vec<Counter> {
     let mut counters = Vec::new();
     let mut add = |name, help, is_gauge, read: Box<dyn Fn() -> u64 + Send + Sync>| {
-        counters.push(Counter { name, help, is_gauge, read });
+        counters.push(Counter {
+            name,
+            help,
+            is_gauge,
+            read,
+        });
     };
     macro_rules! of_hub {
         ($name:literal, $help:literal, $gauge:literal, $field:ident) => {{
@@ -239,33 +299,107 @@ fn counters(hub: &Hub, store: &Store, runner: &Runner) -> Vec<Counter> {
             add($name, $help, $gauge, Box::new(move || hub.counts().$field));
         }};
     }
-    of_hub!("ringbook_websocket_clients", "Connected WebSocket clients.", true, clients);
-    of_hub!("ringbook_frames_total", "Frames sent to clients.", false, frames);
-    of_hub!("ringbook_late_events_total", "Facts committed after their deadline.", false, late_events);
-    of_hub!("ringbook_lost_events_total", "Facts that no place was left for.", false, lost_events);
-    of_hub!("ringbook_waiting_events", "Facts that wait for the journal.", true, waiting_events);
-    of_hub!("ringbook_unconfirmed_leads_total", "Cards not confirmed before the ring.", false, unconfirmed_leads);
-    of_hub!("ringbook_partial_cards_total", "Cards sent without what the database knows.", false, partial_cards);
-    of_hub!("ringbook_slow_clients_total", "Clients closed because they were too slow.", false, slow_clients);
+    of_hub!(
+        "ringbook_websocket_clients",
+        "Connected WebSocket clients.",
+        true,
+        clients
+    );
+    of_hub!(
+        "ringbook_frames_total",
+        "Frames sent to clients.",
+        false,
+        frames
+    );
+    of_hub!(
+        "ringbook_late_events_total",
+        "Facts committed after their deadline.",
+        false,
+        late_events
+    );
+    of_hub!(
+        "ringbook_lost_events_total",
+        "Facts that no place was left for.",
+        false,
+        lost_events
+    );
+    of_hub!(
+        "ringbook_waiting_events",
+        "Facts that wait for the journal.",
+        true,
+        waiting_events
+    );
+    of_hub!(
+        "ringbook_unconfirmed_leads_total",
+        "Cards not confirmed before the ring.",
+        false,
+        unconfirmed_leads
+    );
+    of_hub!(
+        "ringbook_partial_cards_total",
+        "Cards sent without what the database knows.",
+        false,
+        partial_cards
+    );
+    of_hub!(
+        "ringbook_slow_clients_total",
+        "Clients closed because they were too slow.",
+        false,
+        slow_clients
+    );
     let (one, two) = (store.clone(), store.clone());
     let help = "Transactions made durable.";
-    add("ringbook_transactions_total", help, false, Box::new(move || one.counters().transactions));
+    add(
+        "ringbook_transactions_total",
+        help,
+        false,
+        Box::new(move || one.counters().transactions),
+    );
     let help = "Attempts of transactions that were repeated.";
-    add("ringbook_transaction_retries_total", help, false, Box::new(move || two.counters().retries));
+    add(
+        "ringbook_transaction_retries_total",
+        help,
+        false,
+        Box::new(move || two.counters().retries),
+    );
     let counted = runner.counters();
     let mut of_runner = |name, help, field: fn(&net::runner::RunnerCounters) -> &AtomicU64| {
         let counted = Arc::clone(&counted);
-        add(name, help, false, Box::new(move || field(&counted).load(Ordering::Relaxed)));
+        add(
+            name,
+            help,
+            false,
+            Box::new(move || field(&counted).load(Ordering::Relaxed)),
+        );
     };
-    of_runner("ringbook_sip_received_total", "SIP datagrams received.", |counted| &counted.received);
-    of_runner("ringbook_sip_sent_total", "SIP datagrams sent.", |counted| &counted.sent);
-    of_runner("ringbook_effects_refused_total", "Effects that found their queue full.", |counted| &counted.refused_effects);
-    of_runner("ringbook_notices_lost_total", "Notices that found their queue full.", |counted| &counted.lost_notices);
+    of_runner(
+        "ringbook_sip_received_total",
+        "SIP datagrams received.",
+        |counted| &counted.received,
+    );
+    of_runner(
+        "ringbook_sip_sent_total",
+        "SIP datagrams sent.",
+        |counted| &counted.sent,
+    );
+    of_runner(
+        "ringbook_effects_refused_total",
+        "Effects that found their queue full.",
+        |counted| &counted.refused_effects,
+    );
+    of_runner(
+        "ringbook_notices_lost_total",
+        "Notices that found their queue full.",
+        |counted| &counted.lost_notices,
+    );
     counters
 }
 
 async fn wait_for_signal() -> Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -9,18 +9,27 @@ use crate::config::Checked;
 ///
 /// # Errors
 /// The database cannot be used; the error says the remedy.
-pub async fn open(checked: &Checked, migrate: bool) -> Result<Store> {
+pub(crate) async fn open(checked: &Checked, migrate: bool) -> Result<Store> {
     let general = &checked.config.general;
-    let options = Options { migrate, ..Options::default() };
+    let options = Options {
+        migrate,
+        ..Options::default()
+    };
     let url = checked.config.store.url.get_ref();
-    Ok(Store::open(url, *general.node.get_ref(), general.default_region.get_ref(), options).await?)
+    Ok(Store::open(
+        url,
+        *general.node.get_ref(),
+        general.default_region.get_ref(),
+        options,
+    )
+    .await?)
 }
 
 /// Brings the tables up to date and says so.
 ///
 /// # Errors
 /// The database cannot be used; the error says the remedy.
-pub async fn migrate(checked: &Checked) -> Result<&'static str> {
+pub(crate) async fn migrate(checked: &Checked) -> Result<&'static str> {
     let store = open(checked, true).await?;
     store.close().await;
     Ok("the tables are up to date")

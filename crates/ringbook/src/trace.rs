@@ -5,7 +5,9 @@ use std::{collections::HashMap, fmt::Write as _};
 use anyhow::Result;
 use crm::{Base, Call, Offer, Route};
 use jiff::{Timestamp, tz::TimeZone};
-use model::{AgentState, AwayReason, Considered, Explanation, PassedOver, Rule, UserId, Utc, Verdict};
+use model::{
+    AgentState, AwayReason, Considered, Explanation, PassedOver, Rule, UserId, Utc, Verdict,
+};
 
 use crate::words::Words;
 
@@ -16,17 +18,31 @@ const MOST_CALLS: u32 = 5;
 ///
 /// # Errors
 /// The database does not answer.
-pub async fn report(base: &dyn Base, words: &Words, zone: &TimeZone, number: &str) -> Result<String> {
+pub(crate) async fn report(
+    base: &dyn Base,
+    words: &Words,
+    zone: &TimeZone,
+    number: &str,
+) -> Result<String> {
     let calls = base.calls().by_number(number, MOST_CALLS).await?;
     if calls.is_empty() {
         return Ok(words.say("call-none", &[("number", number.to_owned())]) + "\n");
     }
-    let mut names = Names { base, known: HashMap::new() };
+    let mut names = Names {
+        base,
+        known: HashMap::new(),
+    };
     let mut text = String::new();
     for call in calls {
         let route = base.calls().route(call.id).await?;
         names.learn(&route).await;
-        Tale { words, zone, names: &names.known, text: &mut text }.call(&call, &route);
+        Tale {
+            words,
+            zone,
+            names: &names.known,
+            text: &mut text,
+        }
+        .call(&call, &route);
     }
     Ok(text)
 }
@@ -39,11 +55,17 @@ struct Names<'a> {
 
 impl Names<'_> {
     async fn learn(&mut self, route: &Route) {
-        let explained = route.offers.iter().map(|offer| &offer.explanation).chain(&route.exhausted);
+        let explained = route
+            .offers
+            .iter()
+            .map(|offer| &offer.explanation)
+            .chain(&route.exhausted);
         let considered = explained.flat_map(|explanation| &explanation.considered);
         let owners = route.offers.iter().filter_map(|offer| offer.owner);
         let users = considered.map(|entry| entry.agent).chain(owners);
-        let users: Vec<UserId> = users.filter(|user| !self.known.contains_key(user)).collect();
+        let users: Vec<UserId> = users
+            .filter(|user| !self.known.contains_key(user))
+            .collect();
         for user in users {
             if let Ok(found) = self.base.users().read(user).await {
                 self.known.insert(user, found.data.name);
@@ -72,21 +94,42 @@ impl Tale<'_> {
     }
 
     fn name(&self, user: UserId) -> String {
-        self.names.get(&user).cloned().unwrap_or_else(|| user.to_string())
+        self.names
+            .get(&user)
+            .cloned()
+            .unwrap_or_else(|| user.to_string())
     }
 
     fn time(&self, at: Utc) -> String {
         Timestamp::from_microsecond(at.micros()).map_or_else(
             |_| at.micros().to_string(),
-            |at| at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+            |at| {
+                at.to_zoned(self.zone.clone())
+                    .strftime("%Y-%m-%d %H:%M:%S %Z")
+                    .to_string()
+            },
         )
     }
 
     fn call(&mut self, call: &Call, route: &Route) {
-        let from = if call.from.is_empty() { self.words.say("number-withheld", &[]) } else { call.from.clone() };
-        let head = [("id", call.id.to_string()), ("at", self.time(call.arrived_at)), ("from", from), ("to", call.to.clone())];
+        let from = if call.from.is_empty() {
+            self.words.say("number-withheld", &[])
+        } else {
+            call.from.clone()
+        };
+        let head = [
+            ("id", call.id.to_string()),
+            ("at", self.time(call.arrived_at)),
+            ("from", from),
+            ("to", call.to.clone()),
+        ];
         self.say(0, "call-head", &head);
-        let names: Vec<&str> = route.caller.matches.iter().map(|found| found.name.as_str()).collect();
+        let names: Vec<&str> = route
+            .caller
+            .matches
+            .iter()
+            .map(|found| found.name.as_str())
+            .collect();
         match names.as_slice() {
             [] if !route.caller.in_time => self.say(2, "call-caller-late", &[]),
             [] => self.say(2, "call-caller-unknown", &[]),
@@ -94,7 +137,11 @@ impl Tale<'_> {
             names => self.say(2, "call-caller-several", &[("names", names.join(", "))]),
         }
         for offer in &route.offers {
-            self.say(2, "decision", &[("attempt", (offer.attempt + 1).to_string())]);
+            self.say(
+                2,
+                "decision",
+                &[("attempt", (offer.attempt + 1).to_string())],
+            );
             self.explanation(&offer.explanation);
             self.offer(offer);
         }
@@ -107,11 +154,20 @@ impl Tale<'_> {
 
     fn explanation(&mut self, explanation: &Explanation) {
         for entry in &explanation.considered {
-            let line = format!("{} · {} · {}", self.name(entry.agent), self.rule(entry.rule), self.verdict(entry));
+            let line = format!(
+                "{} · {} · {}",
+                self.name(entry.agent),
+                self.rule(entry.rule),
+                self.verdict(entry)
+            );
             self.line(4, &line);
         }
         if explanation.more > 0 {
-            self.say(4, "decision-more", &[("count", explanation.more.to_string())]);
+            self.say(
+                4,
+                "decision-more",
+                &[("count", explanation.more.to_string())],
+            );
         }
     }
 
@@ -122,11 +178,20 @@ impl Tale<'_> {
                 let place = (u16::from(match_index) + 1).to_string();
                 self.words.say("rule-assigned-nth", &[("place", place)])
             }
-            Rule::Skilled { level, idle_ms: None } => {
-                self.words.say("rule-skilled", &[("level", level.to_string())])
-            }
-            Rule::Skilled { level, idle_ms: Some(idle) } => {
-                let facts = [("level", level.to_string()), ("idle", self.words.length(idle))];
+            Rule::Skilled {
+                level,
+                idle_ms: None,
+            } => self
+                .words
+                .say("rule-skilled", &[("level", level.to_string())]),
+            Rule::Skilled {
+                level,
+                idle_ms: Some(idle),
+            } => {
+                let facts = [
+                    ("level", level.to_string()),
+                    ("idle", self.words.length(idle)),
+                ];
                 self.words.say("rule-skilled-idle", &facts)
             }
         }
@@ -135,32 +200,49 @@ impl Tale<'_> {
     fn verdict(&self, entry: &Considered) -> String {
         match entry.verdict {
             Verdict::Candidate { place: 0 } => self.words.say("verdict-first", &[]),
-            Verdict::Candidate { place } => {
-                self.words.say("verdict-candidate", &[("place", (place + 1).to_string())])
-            }
+            Verdict::Candidate { place } => self
+                .words
+                .say("verdict-candidate", &[("place", (place + 1).to_string())]),
             Verdict::PassedOver(PassedOver::NotAvailable { state }) => {
                 let state = self.words.say(state_key(state), &[]);
                 self.words.say("passed-not-available", &[("state", state)])
             }
-            Verdict::PassedOver(PassedOver::AlreadyTried) => self.words.say("passed-already-tried", &[]),
+            Verdict::PassedOver(PassedOver::AlreadyTried) => {
+                self.words.say("passed-already-tried", &[])
+            }
             Verdict::PassedOver(PassedOver::ReservedElsewhere) => {
                 self.words.say("passed-reserved-elsewhere", &[])
             }
-            Verdict::PassedOver(PassedOver::NotAnAgent) => self.words.say("passed-not-an-agent", &[]),
+            Verdict::PassedOver(PassedOver::NotAnAgent) => {
+                self.words.say("passed-not-an-agent", &[])
+            }
         }
     }
 
     fn offer(&mut self, offer: &Offer) {
-        let agent = offer.agent_name.clone().unwrap_or_else(|| self.name(offer.agent));
-        let mut parts = vec![self.words.say("offer", &[("agent", agent), ("rule", self.rule(offer.rule))])];
+        let agent = offer
+            .agent_name
+            .clone()
+            .unwrap_or_else(|| self.name(offer.agent));
+        let mut parts = vec![self.words.say(
+            "offer",
+            &[("agent", agent), ("rule", self.rule(offer.rule))],
+        )];
         if let Some(owner) = offer.owner {
-            parts.push(self.words.say("offer-colleague", &[("owner", self.name(owner))]));
+            parts.push(
+                self.words
+                    .say("offer-colleague", &[("owner", self.name(owner))]),
+            );
         }
         let lead = offer.lead_us.map(|us| self.words.length(us / 1_000));
         match lead {
-            Some(lead) if offer.lead_confirmed => parts.push(self.words.say("offer-lead", &[("lead", lead)])),
+            Some(lead) if offer.lead_confirmed => {
+                parts.push(self.words.say("offer-lead", &[("lead", lead)]));
+            }
             Some(lead) => parts.push(self.words.say("offer-lead-unconfirmed", &[("lead", lead)])),
-            None if offer.ringing_at.is_some() => parts.push(self.words.say("offer-lead-none", &[])),
+            None if offer.ringing_at.is_some() => {
+                parts.push(self.words.say("offer-lead-none", &[]));
+            }
             None => {}
         }
         match &offer.end {
@@ -172,11 +254,17 @@ impl Tale<'_> {
     }
 
     fn outcome(&mut self, call: &Call) {
-        let by = call.ended_by.as_ref().map(|by| self.words.say(&format!("by-{by}"), &[]));
+        let by = call
+            .ended_by
+            .as_ref()
+            .map(|by| self.words.say(&format!("by-{by}"), &[]));
         match (&call.cause, call.missed) {
             (None, _) => self.say(2, "outcome-open", &[]),
             (Some(_), false) => {
-                let facts = [("talk", self.words.length(call.talk_ms)), ("by", by.unwrap_or_default())];
+                let facts = [
+                    ("talk", self.words.length(call.talk_ms)),
+                    ("by", by.unwrap_or_default()),
+                ];
                 self.say(2, "outcome-talked", &facts);
             }
             (Some(cause), true) => {
@@ -190,9 +278,21 @@ impl Tale<'_> {
                 Some(reason) => self.say(2, "recording-failed", &[("reason", reason.clone())]),
                 None if recording.gaps_ms > 0 => {
                     let gaps = self.words.length(recording.gaps_ms);
-                    self.say(2, "recording-gaps", &[("file", recording.file.clone()), ("length", length), ("gaps", gaps)]);
+                    self.say(
+                        2,
+                        "recording-gaps",
+                        &[
+                            ("file", recording.file.clone()),
+                            ("length", length),
+                            ("gaps", gaps),
+                        ],
+                    );
                 }
-                None => self.say(2, "recording", &[("file", recording.file.clone()), ("length", length)]),
+                None => self.say(
+                    2,
+                    "recording",
+                    &[("file", recording.file.clone()), ("length", length)],
+                ),
             }
         }
     }
@@ -205,7 +305,11 @@ fn state_key(state: AgentState) -> &'static str {
         AgentState::Ringing { .. } => "state-ringing",
         AgentState::Talking { .. } => "state-talking",
         AgentState::WrapUp { .. } => "state-wrap-up",
-        AgentState::Away { reason: AwayReason::Chosen } => "state-away-chosen",
-        AgentState::Away { reason: AwayReason::Unregistered } => "state-away-unregistered",
+        AgentState::Away {
+            reason: AwayReason::Chosen,
+        } => "state-away-chosen",
+        AgentState::Away {
+            reason: AwayReason::Unregistered,
+        } => "state-away-unregistered",
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// What can be done with users.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Add a user and print the password, this once.
     Add {
         /// The name to log in with.
@@ -37,8 +37,15 @@ pub enum Command {
 ///
 /// # Errors
 /// The database cannot be used, or the login or short number is taken.
-pub async fn carry_out(command: Command) -> Result<String> {
-    let Command::Add { login, role, name, short_number, language, file } = command;
+pub(crate) async fn carry_out(command: Command) -> Result<String> {
+    let Command::Add {
+        login,
+        role,
+        name,
+        short_number,
+        language,
+        file,
+    } = command;
     let role = match role.as_str() {
         "administrator" => Role::Administrator,
         "agent" => Role::Agent,
@@ -60,7 +67,11 @@ pub async fn carry_out(command: Command) -> Result<String> {
         ring_timeout_secs: 20,
         wrap_up_secs: 15,
     };
-    let user = store.users().create(data).await.with_context(|| format!("user \"{login}\""))?;
+    let user = store
+        .users()
+        .create(data)
+        .await
+        .with_context(|| format!("user \"{login}\""))?;
     store.users().set_password(user.id, &hash).await?;
     store.close().await;
     Ok(format!("login: {login}\npassword: {password}\n"))

@@ -57,10 +57,21 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let words = Words::new(language(options.language.as_deref())?)?;
     let password = password(&options, &words)?;
-    let (rest, me) = Rest::new(&options.url)?.log_in(&options.login, &password).await?;
+    let (rest, me) = Rest::new(&options.url)?
+        .log_in(&options.login, &password)
+        .await?;
     let names = names(&rest).await?;
-    line(&words.say("screen-watching", &[("name", me.name), ("url", options.url)]))?;
-    let watching = Watching { rest, words, names, zone: TimeZone::system(), after: None };
+    line(&words.say(
+        "screen-watching",
+        &[("name", me.name), ("url", options.url)],
+    ))?;
+    let watching = Watching {
+        rest,
+        words,
+        names,
+        zone: TimeZone::system(),
+        after: None,
+    };
     tokio::select! {
         ended = watching.run() => ended.map(|()| ExitCode::SUCCESS),
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| ExitCode::SUCCESS).context("signals"),
@@ -73,7 +84,9 @@ pub(crate) fn language(asked: Option<&str>) -> Result<Language> {
         return language_of(code);
     }
     let says = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = says("LC_ALL").or_else(|| says("LC_MESSAGES")).or_else(|| says("LANG"));
+    let locale = says("LC_ALL")
+        .or_else(|| says("LC_MESSAGES"))
+        .or_else(|| says("LANG"));
     Ok(match locale {
         Some(locale) if locale.starts_with("en") => Language::English,
         _ => Language::Russian,
@@ -97,21 +110,34 @@ pub(crate) async fn names(rest: &Rest) -> Result<BTreeMap<String, String>> {
         name: String,
     }
     let agents: Agents = rest.get("agents?limit=200").await?;
-    Ok(agents.items.into_iter().map(|agent| (agent.user, agent.name)).collect())
+    Ok(agents
+        .items
+        .into_iter()
+        .map(|agent| (agent.user, agent.name))
+        .collect())
 }
 
 fn password(options: &Options, words: &Words) -> Result<String> {
-    let given = std::env::var("RINGBOOK_PASSWORD").ok().filter(|given| !given.is_empty());
+    let given = std::env::var("RINGBOOK_PASSWORD")
+        .ok()
+        .filter(|given| !given.is_empty());
     if let Some(given) = given.filter(|_| !options.password_stdin) {
         return Ok(given);
     }
     if !options.password_stdin && io::stdin().is_terminal() {
         let mut terminal = io::stderr();
-        write!(terminal, "{}", words.say("screen-password", &[("login", options.login.clone())]))?;
+        write!(
+            terminal,
+            "{}",
+            words.say("screen-password", &[("login", options.login.clone())])
+        )?;
         terminal.flush()?;
     }
     let mut typed = String::new();
-    io::stdin().lock().read_line(&mut typed).context("the password cannot be read")?;
+    io::stdin()
+        .lock()
+        .read_line(&mut typed)
+        .context("the password cannot be read")?;
     let typed = typed.trim_end_matches(['\r', '\n']);
     if typed.is_empty() {
         bail!("no password: set RINGBOOK_PASSWORD, or pass it with --password-stdin");
@@ -135,12 +161,22 @@ impl Watching {
                 Ok(socket) => {
                     pause = FIRST_PAUSE;
                     let why = self.follow(socket).await?;
-                    line(&self.words.say("screen-connection-lost", &[("why", format!("{why:#}"))]))?;
+                    line(
+                        &self
+                            .words
+                            .say("screen-connection-lost", &[("why", format!("{why:#}"))]),
+                    )?;
                 }
                 // 401: the session is over; every other attempt would end like this one.
                 Err(OpenError::Refused(401)) => bail!("the session is over; log in again"),
-                Err(error @ (OpenError::Address(_) | OpenError::Refused(400..500))) => return Err(error.into()),
-                Err(error) => line(&self.words.say("screen-connection-lost", &[("why", error.to_string())]))?,
+                Err(error @ (OpenError::Address(_) | OpenError::Refused(400..500))) => {
+                    return Err(error.into());
+                }
+                Err(error) => line(
+                    &self
+                        .words
+                        .say("screen-connection-lost", &[("why", error.to_string())]),
+                )?,
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -149,8 +185,16 @@ impl Watching {
 
     /// Prints frames until the connection ends; why it did.
     async fn follow(&mut self, mut socket: Socket) -> Result<anyhow::Error> {
-        let key = if self.after.is_some() { "screen-resumed-after" } else { "screen-connected" };
-        line(&self.words.say(key, &[("cursor", self.after.clone().unwrap_or_default())]))?;
+        let key = if self.after.is_some() {
+            "screen-resumed-after"
+        } else {
+            "screen-connected"
+        };
+        line(
+            &self
+                .words
+                .say(key, &[("cursor", self.after.clone().unwrap_or_default())]),
+        )?;
         loop {
             let value = match socket.next().await {
                 Ok(value) => value,
@@ -166,12 +210,20 @@ impl Watching {
         let frame: Frame = match serde_json::from_value(value) {
             Ok(frame) => frame,
             Err(error) => {
-                line(&self.words.say("screen-unreadable", &[("why", error.to_string())]))?;
+                line(
+                    &self
+                        .words
+                        .say("screen-unreadable", &[("why", error.to_string())]),
+                )?;
                 return Ok(Ok(()));
             }
         };
         let name = |id: &str| self.names.get(id).cloned().unwrap_or_else(|| id.to_owned());
-        let lines = Lines { words: &self.words, zone: &self.zone, name: &name };
+        let lines = Lines {
+            words: &self.words,
+            zone: &self.zone,
+            name: &name,
+        };
         for text in lines.of(&frame.fact) {
             line(&text)?;
         }

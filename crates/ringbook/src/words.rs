@@ -5,7 +5,7 @@ use crm::Language;
 use fluent_bundle::{FluentArgs, FluentResource, concurrent::FluentBundle};
 
 /// The words of one language.
-pub struct Words {
+pub(crate) struct Words {
     bundle: FluentBundle<FluentResource>,
 }
 
@@ -14,7 +14,7 @@ impl Words {
     ///
     /// # Errors
     /// The text built into the binary cannot be read.
-    pub fn new(language: Language) -> Result<Self> {
+    pub(crate) fn new(language: Language) -> Result<Self> {
         let id = language.code().parse().context("a language code")?;
         let mut bundle = FluentBundle::new_concurrent(vec![id]);
         // The marks that isolate text of another direction disturb a terminal.
@@ -30,8 +30,12 @@ impl Words {
     }
 
     /// The sentence `key` with its facts; the key itself if there is no such sentence.
-    pub fn say(&self, key: &str, facts: &[(&str, String)]) -> String {
-        let Some(pattern) = self.bundle.get_message(key).and_then(|message| message.value()) else {
+    pub(crate) fn say(&self, key: &str, facts: &[(&str, String)]) -> String {
+        let Some(pattern) = self
+            .bundle
+            .get_message(key)
+            .and_then(|message| message.value())
+        else {
             return key.to_owned();
         };
         let mut args = FluentArgs::new();
@@ -39,16 +43,21 @@ impl Words {
             args.set(*name, value.as_str());
         }
         let mut errors = Vec::new();
-        self.bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned()
+        self.bundle
+            .format_pattern(pattern, Some(&args), &mut errors)
+            .into_owned()
     }
 
     /// A length of time: milliseconds up to a second, then seconds with one decimal.
-    pub fn length(&self, millis: u64) -> String {
+    pub(crate) fn length(&self, millis: u64) -> String {
         match millis {
             0..1_000 => self.say("milliseconds", &[("n", millis.to_string())]),
             _ => {
                 let tenths = millis / 100;
-                self.say("seconds", &[("n", format!("{}.{}", tenths / 10, tenths % 10))])
+                self.say(
+                    "seconds",
+                    &[("n", format!("{}.{}", tenths / 10, tenths % 10))],
+                )
             }
         }
     }
@@ -76,7 +85,9 @@ mod tests {
 
     fn keys(language: Language) -> Vec<&'static str> {
         let lines = texts(language).into_iter().flat_map(str::lines);
-        lines.filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect()
+        lines
+            .filter_map(|line| line.split_once(" = ").map(|(key, _)| key))
+            .collect()
     }
 
     #[test]

@@ -30,9 +30,24 @@ const MANAGERS: [(&str, &str, &str); 6] = [
 
 /// Number, name, advertising channel, and how well each manager serves it.
 const LINES: [(&str, &str, &str, [u8; 6]); 3] = [
-    ("+7 495 123-45-01", "Отдел продаж", "Яндекс.Директ", [10, 9, 8, 5, 3, 0]),
-    ("+7 495 123-45-02", "Акция «Силовой кабель»", "Радио «Маяк»", [2, 4, 10, 7, 5, 3]),
-    ("+7 495 123-45-03", "Выставка", "Выставка «Электро»", [0, 0, 3, 5, 8, 10]),
+    (
+        "+7 495 123-45-01",
+        "Отдел продаж",
+        "Яндекс.Директ",
+        [10, 9, 8, 5, 3, 0],
+    ),
+    (
+        "+7 495 123-45-02",
+        "Акция «Силовой кабель»",
+        "Радио «Маяк»",
+        [2, 4, 10, 7, 5, 3],
+    ),
+    (
+        "+7 495 123-45-03",
+        "Выставка",
+        "Выставка «Электро»",
+        [0, 0, 3, 5, 8, 10],
+    ),
 ];
 
 /// A manager of the company with what they log in with.
@@ -82,7 +97,11 @@ pub(super) async fn seed(rest: &Rest) -> Result<Company> {
     let owners: Vec<&str> = managers.iter().map(|manager| manager.id.as_str()).collect();
     let organisations = each(ORGANISATIONS, |index| {
         let body = organisation(index, &owners);
-        async move { rest.post::<Id>("organisations", &body).await.map(|made| made.id) }
+        async move {
+            rest.post::<Id>("organisations", &body)
+                .await
+                .map(|made| made.id)
+        }
     })
     .await?;
     let persons = each(PERSONS, |index| {
@@ -98,7 +117,11 @@ pub(super) async fn seed(rest: &Rest) -> Result<Company> {
         manager: manager_of(index),
     });
     let lines = LINES.map(|(number, ..)| names::as_dialled(number));
-    Ok(Company { managers: managers.clone(), lines, clients: clients.collect() })
+    Ok(Company {
+        managers: managers.clone(),
+        lines,
+        clients: clients.collect(),
+    })
 }
 
 /// The numbers of organisations and persons as the API counts them.
@@ -123,7 +146,10 @@ async fn each<F>(count: usize, make: impl Fn(usize) -> F) -> Result<Vec<String>>
 where
     F: Future<Output = Result<String>>,
 {
-    stream::iter((0..count).map(make)).buffered(AT_A_TIME).try_collect().await
+    stream::iter((0..count).map(make))
+        .buffered(AT_A_TIME)
+        .try_collect()
+        .await
 }
 
 async fn managers(rest: &Rest) -> Result<Vec<Manager>> {
@@ -180,13 +206,20 @@ fn organisation(index: usize, owners: &[&str]) -> Value {
 }
 
 fn person(index: usize, owners: &[&str], organisations: &[String]) -> Value {
-    const POSITIONS: [&str; 5] = ["снабжение", "главный инженер", "директор", "закупки", "бухгалтерия"];
+    const POSITIONS: [&str; 5] = [
+        "снабжение",
+        "главный инженер",
+        "директор",
+        "закупки",
+        "бухгалтерия",
+    ];
     let at = index % organisations.len();
     let position = POSITIONS[index % POSITIONS.len()];
     let mut memberships = vec![json!({ "organisation": organisations[at], "position": position })];
     if index % 10 == 3 {
         let second = (at + 57) % organisations.len();
-        memberships.push(json!({ "organisation": organisations[second], "position": "консультант" }));
+        memberships
+            .push(json!({ "organisation": organisations[second], "position": "консультант" }));
     }
     let mut numbers = vec![json!({ "typed": names::mobile(index), "kind": "mobile" })];
     if at % 5 == 0 {
@@ -200,7 +233,11 @@ fn person(index: usize, owners: &[&str], organisations: &[String]) -> Value {
     if index % 50 == 21 {
         numbers.push(json!({ "typed": names::mobile(index - 1), "kind": "work" }));
     }
-    let flags: &[&str] = if index == 0 || index % 45 == 9 { &["vip"] } else { &[] };
+    let flags: &[&str] = if index == 0 || index % 45 == 9 {
+        &["vip"]
+    } else {
+        &[]
+    };
     // Every third person has a manager of their own, who is that of the organisation; the others inherit.
     let own = (index % 3 == 0).then(|| owners[manager_of(index)]);
     json!({
@@ -209,8 +246,19 @@ fn person(index: usize, owners: &[&str], organisations: &[String]) -> Value {
 }
 
 /// Deals, tasks and notes: every eighth organisation has them.
-async fn work(rest: &Rest, owners: &[&str], organisations: &[String], persons: &[String]) -> Result<()> {
-    const STAGES: [&str; 5] = ["Запрос", "Коммерческое предложение", "Согласование", "Счёт выставлен", "Отгрузка"];
+async fn work(
+    rest: &Rest,
+    owners: &[&str],
+    organisations: &[String],
+    persons: &[String],
+) -> Result<()> {
+    const STAGES: [&str; 5] = [
+        "Запрос",
+        "Коммерческое предложение",
+        "Согласование",
+        "Счёт выставлен",
+        "Отгрузка",
+    ];
     const GOODS: [&str; 4] = ["ВВГнг 3×2,5", "КГ 4×16", "СИП-4 4×25", "АВБбШв 4×50"];
     let mut requests: Vec<(String, Value)> = Vec::new();
     for at in (0..organisations.len()).step_by(8) {
@@ -226,19 +274,39 @@ async fn work(rest: &Rest, owners: &[&str], organisations: &[String], persons: &
         ));
         let due = Timestamp::now() + SignedDuration::from_hours(20 + i64::try_from(at)?);
         let title = format!("Уточнить срок отгрузки: {goods}");
-        requests.push(("tasks".to_owned(), json!({ "title": title, "client": client, "assignee": owner, "due": due.to_string() })));
+        requests.push((
+            "tasks".to_owned(),
+            json!({ "title": title, "client": client, "assignee": owner, "due": due.to_string() }),
+        ));
         let text = "Звонить после десяти. Просит скидку от пятисот метров.";
-        requests.push((format!("persons/{}/notes", persons[at]), json!({ "text": text })));
+        requests.push((
+            format!("persons/{}/notes", persons[at]),
+            json!({ "text": text }),
+        ));
     }
-    let sent = requests.iter().map(|(path, body)| async move { rest.post::<Id>(path, body).await });
-    stream::iter(sent).buffered(AT_A_TIME).try_for_each(|_| async { Ok(()) }).await
+    let sent = requests
+        .iter()
+        .map(|(path, body)| async move { rest.post::<Id>(path, body).await });
+    stream::iter(sent)
+        .buffered(AT_A_TIME)
+        .try_for_each(|_| async { Ok(()) })
+        .await
 }
 
 /// Reads back that all of it is there.
 pub(super) async fn check(rest: &Rest) -> Result<()> {
-    for (path, wanted) in [("organisations", ORGANISATIONS), ("persons", PERSONS), ("lines", LINES.len())] {
-        let found = count(rest, path).await.with_context(|| format!("counting {path}"))?;
-        ensure!(found == wanted, "the API lists {found} {path} and not {wanted}");
+    for (path, wanted) in [
+        ("organisations", ORGANISATIONS),
+        ("persons", PERSONS),
+        ("lines", LINES.len()),
+    ] {
+        let found = count(rest, path)
+            .await
+            .with_context(|| format!("counting {path}"))?;
+        ensure!(
+            found == wanted,
+            "the API lists {found} {path} and not {wanted}"
+        );
     }
     Ok(())
 }
@@ -250,14 +318,33 @@ mod tests {
     #[test]
     fn the_company_has_what_a_contact_base_has() {
         let owners = ["1", "2", "3", "4", "5", "6"];
-        let organisations: Vec<String> = (0..ORGANISATIONS).map(|index| index.to_string()).collect();
-        let persons: Vec<Value> = (0..PERSONS).map(|index| person(index, &owners, &organisations)).collect();
-        let many = |field: &str| persons.iter().filter(|one| one[field].as_array().unwrap().len() > 1).count();
+        let organisations: Vec<String> =
+            (0..ORGANISATIONS).map(|index| index.to_string()).collect();
+        let persons: Vec<Value> = (0..PERSONS)
+            .map(|index| person(index, &owners, &organisations))
+            .collect();
+        let many = |field: &str| {
+            persons
+                .iter()
+                .filter(|one| one[field].as_array().unwrap().len() > 1)
+                .count()
+        };
         assert!(many("numbers") > 80 && many("memberships") > 30);
-        let shared = |one: &Value| one["numbers"].as_array().unwrap().iter().any(|number| number["typed"] == names::mobile(20));
+        let shared = |one: &Value| {
+            one["numbers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|number| number["typed"] == names::mobile(20))
+        };
         assert_eq!(persons.iter().filter(|one| shared(one)).count(), 2);
         let switchboards = (0..ORGANISATIONS).map(|index| organisation(index, &owners));
-        assert_eq!(switchboards.filter(|one| one["numbers"].as_array().unwrap().len() == 1).count(), 40);
+        assert_eq!(
+            switchboards
+                .filter(|one| one["numbers"].as_array().unwrap().len() == 1)
+                .count(),
+            40
+        );
         assert_eq!(persons[0]["manager"], "1");
         assert_eq!(manager_of(0), 0);
         assert_eq!(manager_of(200), 0);

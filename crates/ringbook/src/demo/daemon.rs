@@ -32,7 +32,8 @@ impl Daemon {
     /// Starts it and waits until it answers.
     pub(super) async fn start(folder: &Folder, rest: &Rest) -> Result<Self> {
         let log = folder.log();
-        let log = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
+        let log =
+            File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
         let child = program()?
             .arg("serve")
             .arg("--config")
@@ -47,7 +48,11 @@ impl Daemon {
         let began = Instant::now();
         while !rest.is_up().await {
             daemon.check()?;
-            ensure!(began.elapsed() < START, "the daemon does not answer at {} after {START:?}", rest.base());
+            ensure!(
+                began.elapsed() < START,
+                "the daemon does not answer at {} after {START:?}",
+                rest.base()
+            );
             sleep(LOOK_AGAIN).await;
         }
         Ok(daemon)
@@ -68,12 +73,18 @@ impl Daemon {
 
     /// Stops it as the system would and waits until it has ended well.
     pub(super) async fn stop(mut self) -> Result<()> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let id = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(id) = id {
             kill_process(id, Signal::TERM).context("the daemon cannot be told to stop")?;
         }
         let ended = timeout(STOP, self.child.wait()).await;
-        let status = ended.ok().with_context(|| format!("the daemon has not stopped within {STOP:?}"))??;
+        let status = ended
+            .ok()
+            .with_context(|| format!("the daemon has not stopped within {STOP:?}"))??;
         ensure!(status.success(), "the daemon ended with {status}");
         Ok(())
     }
@@ -92,13 +103,17 @@ pub(super) async fn command(folder: &Folder, arguments: &[&str]) -> Result<Strin
         .await
         .with_context(|| format!("ringbook {name} cannot be started"))?;
     if !output.status.success() {
-        bail!("ringbook {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "ringbook {name}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("ringbook {name} printed no text"))
 }
 
 fn program() -> Result<Command> {
-    let program: PathBuf = std::env::current_exe().context("the program does not know its own name")?;
+    let program: PathBuf =
+        std::env::current_exe().context("the program does not know its own name")?;
     let mut command = Command::new(program);
     // A log or a configuration meant for another daemon is none of this one's business.
     command.env_remove("RINGBOOK_CONFIG");

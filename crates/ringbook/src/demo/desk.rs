@@ -41,7 +41,10 @@ impl Desk {
     pub(super) async fn open(rest: &Rest) -> Result<Self> {
         let socket = Socket::open(rest, None).await?;
         let (keep, frames) = watch::channel(Vec::new());
-        Ok(Self { frames, task: tokio::spawn(sit(socket, keep)) })
+        Ok(Self {
+            frames,
+            task: tokio::spawn(sit(socket, keep)),
+        })
     }
 
     /// How many frames there are: what comes later has this place or a later one.
@@ -67,12 +70,25 @@ impl Desk {
     }
 
     /// Waits for the card of a call from `number`.
-    pub(super) async fn card(&self, since: usize, number: &str, patience: Duration) -> Option<Card> {
-        self.find(since, patience, |received| match (&received.frame.fact, &received.frame.call) {
-            (Fact::Offered(offered), Some(call)) if offered.card.caller.number.as_deref() == Some(number) => {
-                Some(Card { call: call.clone(), offered: offered.clone(), at: received.at })
+    pub(super) async fn card(
+        &self,
+        since: usize,
+        number: &str,
+        patience: Duration,
+    ) -> Option<Card> {
+        self.find(since, patience, |received| {
+            match (&received.frame.fact, &received.frame.call) {
+                (Fact::Offered(offered), Some(call))
+                    if offered.card.caller.number.as_deref() == Some(number) =>
+                {
+                    Some(Card {
+                        call: call.clone(),
+                        offered: offered.clone(),
+                        at: received.at,
+                    })
+                }
+                _ => None,
             }
-            _ => None,
         })
         .await
     }
@@ -100,10 +116,17 @@ impl Desk {
     ) -> Option<()> {
         let mut frames = self.frames.clone();
         let wanted = frames.wait_for(|frames| {
-            let last = frames.iter().rev().find_map(|received| match &received.frame.fact {
-                Fact::AgentChanged { agent: of, state, reason } if of == agent => Some((state, reason)),
-                _ => None,
-            });
+            let last = frames
+                .iter()
+                .rev()
+                .find_map(|received| match &received.frame.fact {
+                    Fact::AgentChanged {
+                        agent: of,
+                        state,
+                        reason,
+                    } if of == agent => Some((state, reason)),
+                    _ => None,
+                });
             last.is_some_and(|(state, reason)| fits(state, reason.as_deref()))
         });
         timeout(patience, wanted).await.ok()?.ok().map(|_| ())
@@ -119,7 +142,9 @@ impl Drop for Desk {
 async fn sit(mut socket: Socket, keep: watch::Sender<Vec<Received>>) {
     while let Ok(value) = socket.next().await {
         let at = Instant::now();
-        let Ok(frame) = serde_json::from_value::<Frame>(value) else { continue };
+        let Ok(frame) = serde_json::from_value::<Frame>(value) else {
+            continue;
+        };
         if let (Fact::Offered(offered), Some(call)) = (&frame.fact, &frame.call) {
             if socket.say_shown(call, offered.attempt).await.is_err() {
                 break;

@@ -77,22 +77,47 @@ pub(super) async fn history(rest: &Rest, person: &str) -> Result<Vec<String>> {
     struct Entry {
         call: String,
     }
-    let page: Page = rest.get(&format!("interactions?person={person}&limit=200")).await?;
+    let page: Page = rest
+        .get(&format!("interactions?person={person}&limit=200"))
+        .await?;
     Ok(page.items.into_iter().map(|entry| entry.call).collect())
 }
 
 /// Reads a recording from its file and compares it with what the API tells and sends.
-pub(super) async fn sound(rest: &Rest, folder: &std::path::Path, id: &str, told: &Recording) -> Result<Sound> {
+pub(super) async fn sound(
+    rest: &Rest,
+    folder: &std::path::Path,
+    id: &str,
+    told: &Recording,
+) -> Result<Sound> {
     let path = folder.join(&told.file);
     let shown = path.display();
     let bytes = fs::read(&path).with_context(|| format!("the recording {shown} cannot be read"))?;
-    ensure!(told.ready && told.error.is_none(), "the API says of {shown}: ready {}, {:?}", told.ready, told.error);
-    ensure!(told.bytes == bytes.len() as u64, "{shown} has {} bytes, the API says {}", bytes.len(), told.bytes);
+    ensure!(
+        told.ready && told.error.is_none(),
+        "the API says of {shown}: ready {}, {:?}",
+        told.ready,
+        told.error
+    );
+    ensure!(
+        told.bytes == bytes.len() as u64,
+        "{shown} has {} bytes, the API says {}",
+        bytes.len(),
+        told.bytes
+    );
     let sent = rest.bytes(&format!("calls/{id}/recording.wav")).await?;
-    ensure!(sent == bytes, "the API sends another recording than stands in {shown}");
+    ensure!(
+        sent == bytes,
+        "the API sends another recording than stands in {shown}"
+    );
     let sound = measure(path.clone(), &bytes).with_context(|| format!("the recording {shown}"))?;
     let difference = sound.length.abs_diff(Duration::from_millis(told.length_ms));
-    ensure!(difference <= Duration::from_millis(1), "{shown} lasts {:?}, the API says {} ms", sound.length, told.length_ms);
+    ensure!(
+        difference <= Duration::from_millis(1),
+        "{shown} lasts {:?}, the API says {} ms",
+        sound.length,
+        told.length_ms
+    );
     Ok(sound)
 }
 
@@ -105,17 +130,29 @@ fn measure(path: PathBuf, bytes: &[u8]) -> Result<Sound> {
     );
     let data = &bytes[wav::HEADER_BYTES..];
     let channel = |side: usize| -> Vec<i16> {
-        data.iter().skip(side).step_by(usize::from(wav::CHANNELS)).map(|&code| g711::decode(law, code)).collect()
+        data.iter()
+            .skip(side)
+            .step_by(usize::from(wav::CHANNELS))
+            .map(|&code| g711::decode(law, code))
+            .collect()
     };
     let channels = [channel(0), channel(1)];
     let level = channels.each_ref().map(|samples| root_mean_square(samples));
     let sounding = channels.each_ref().map(|samples| sounding(samples));
     let length = Duration::from_micros(frames * 1_000_000 / u64::from(wav::SAMPLE_RATE_HZ));
-    Ok(Sound { path, length, level, sounding })
+    Ok(Sound {
+        path,
+        length,
+        level,
+        sounding,
+    })
 }
 
 fn root_mean_square(samples: &[i16]) -> u32 {
-    let squares: u64 = samples.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+    let squares: u64 = samples
+        .iter()
+        .map(|&sample| u64::from(sample.unsigned_abs()).pow(2))
+        .sum();
     let mean = squares / (samples.len() as u64).max(1);
     u32::try_from(mean.isqrt()).unwrap_or(u32::MAX)
 }
@@ -131,13 +168,20 @@ mod tests {
         let mut bytes = wav::header(Codec::Pcma, frames).to_vec();
         for frame in 0..frames {
             let tone = if frame % 16 < 8 { 8_000 } else { -8_000 };
-            bytes.push(g711::encode(Codec::Pcma, if frame < 8_000 { tone } else { 0 }));
+            bytes.push(g711::encode(
+                Codec::Pcma,
+                if frame < 8_000 { tone } else { 0 },
+            ));
             bytes.push(g711::encode(Codec::Pcma, 0));
         }
         let sound = measure(PathBuf::new(), &bytes).unwrap();
         assert_eq!(sound.length, Duration::from_secs(2));
         assert_eq!(sound.sounding, [Duration::from_secs(1), Duration::ZERO]);
-        assert!((5_400..5_900).contains(&sound.level[0]), "{:?}", sound.level);
+        assert!(
+            (5_400..5_900).contains(&sound.level[0]),
+            "{:?}",
+            sound.level
+        );
         assert!(sound.level[1] < 20);
         bytes.pop();
         assert!(measure(PathBuf::new(), &bytes).is_err());

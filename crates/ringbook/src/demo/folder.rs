@@ -33,11 +33,20 @@ impl Folder {
         let root = std::path::absolute(path).context("the folder's name")?;
         let lock = take(&root)?;
         for name in ["recordings", "heard"] {
-            fs::create_dir(root.join(name)).with_context(|| format!("{}/{name} cannot be made", root.display()))?;
+            fs::create_dir(root.join(name))
+                .with_context(|| format!("{}/{name} cannot be made", root.display()))?;
         }
         let (sip, http) = (free_udp()?, free_tcp()?);
-        let folder = Self { root, sip, http, _lock: lock };
-        folder.write("ringbook.toml", &folder.configuration(language, free_block()?))?;
+        let folder = Self {
+            root,
+            sip,
+            http,
+            _lock: lock,
+        };
+        folder.write(
+            "ringbook.toml",
+            &folder.configuration(language, free_block()?),
+        )?;
         Ok(folder)
     }
 
@@ -60,7 +69,12 @@ impl Folder {
     pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
         let file = self.root.join(name);
         let mut options = fs::OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&file);
+        let opened = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file);
         opened
             .and_then(|mut opened| opened.write_all(text.as_bytes()))
             .with_context(|| format!("{} cannot be written", file.display()))
@@ -92,10 +106,17 @@ fn take(root: &Path) -> Result<File> {
         Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
     };
     if !is_empty && !marker.is_file() {
-        bail!("{shown} was not made by the demo and is left alone; move it away, or name another with --folder");
+        bail!(
+            "{shown} was not made by the demo and is left alone; move it away, or name another with --folder"
+        );
     }
-    fs::create_dir_all(root).with_context(|| format!("{shown} cannot be made; name another with --folder"))?;
-    let lock = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&marker);
+    fs::create_dir_all(root)
+        .with_context(|| format!("{shown} cannot be made; name another with --folder"))?;
+    let lock = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&marker);
     let lock = lock.with_context(|| format!("{} cannot be written", marker.display()))?;
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         bail!("another demo is using {shown}; end it, or name another folder with --folder");
@@ -118,7 +139,8 @@ fn free_udp() -> Result<SocketAddr> {
 }
 
 fn free_tcp() -> Result<SocketAddr> {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no TCP socket on 127.0.0.1")?;
+    let socket =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no TCP socket on 127.0.0.1")?;
     Ok(socket.local_addr()?)
 }
 
@@ -127,7 +149,9 @@ fn free_block() -> Result<u16> {
     let free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let mut blocks = RTP_BLOCKS.map(|block| block * RTP_PORTS);
     let found = blocks.find(|first| (*first..first + RTP_PORTS).all(free));
-    found.context("no free block of UDP ports for sound between 20000 and 32000; end what occupies them")
+    found.context(
+        "no free block of UDP ports for sound between 20000 and 32000; end what occupies them",
+    )
 }
 
 #[cfg(test)]
@@ -140,9 +164,14 @@ mod tests {
         let root = parent.path().join("demo-data");
         fs::create_dir(&root).unwrap();
         fs::write(root.join("thesis.txt"), "precious").unwrap();
-        let refusal = Folder::prepare(&root, Language::English).unwrap_err().to_string();
+        let refusal = Folder::prepare(&root, Language::English)
+            .unwrap_err()
+            .to_string();
         assert!(refusal.contains("--folder"), "{refusal}");
-        assert_eq!(fs::read_to_string(root.join("thesis.txt")).unwrap(), "precious");
+        assert_eq!(
+            fs::read_to_string(root.join("thesis.txt")).unwrap(),
+            "precious"
+        );
     }
 
     #[test]
@@ -151,7 +180,9 @@ mod tests {
         let root = parent.path().join("demo data");
         let first = Folder::prepare(&root, Language::English).unwrap();
         fs::write(first.recordings().join("old.wav"), "old").unwrap();
-        let refusal = Folder::prepare(&root, Language::English).unwrap_err().to_string();
+        let refusal = Folder::prepare(&root, Language::English)
+            .unwrap_err()
+            .to_string();
         assert!(refusal.contains("another demo"), "{refusal}");
         drop(first);
         let second = Folder::prepare(&root, Language::Russian).unwrap();

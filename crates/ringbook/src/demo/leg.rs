@@ -28,12 +28,30 @@ pub(super) struct Leg {
 
 enum Phase {
     /// Our INVITE is not answered finally.
-    Calling { client: ClientKey, invite: Request, contact: Uri, given_up: bool },
+    Calling {
+        client: ClientKey,
+        invite: Request,
+        contact: Uri,
+        given_up: bool,
+    },
     /// Their INVITE is not answered finally.
-    Ringing { server: ServerKey, invite: Request, dialog: Dialog, answer: Response, negotiated: Negotiated, at: Option<Instant> },
+    Ringing {
+        server: ServerKey,
+        invite: Request,
+        dialog: Dialog,
+        answer: Response,
+        negotiated: Negotiated,
+        at: Option<Instant>,
+    },
     /// A conversation; `server` is the INVITE that we answered.
-    Talking { dialog: Dialog, server: Option<ServerKey>, hang_up_at: Option<Instant> },
-    Over { status: u16 },
+    Talking {
+        dialog: Dialog,
+        server: Option<ServerKey>,
+        hang_up_at: Option<Instant>,
+    },
+    Over {
+        status: u16,
+    },
 }
 
 impl Leg {
@@ -45,8 +63,18 @@ impl Leg {
         let contact = line.contact(from);
         let invite = invite(line, from, to, &contact, &session.offer(Terms::default()));
         let client = line.request(invite.clone());
-        let phase = Phase::Calling { client, invite, contact, given_up: false };
-        Some(Self { phase, session, voice, part })
+        let phase = Phase::Calling {
+            client,
+            invite,
+            contact,
+            given_up: false,
+        };
+        Some(Self {
+            phase,
+            session,
+            voice,
+            part,
+        })
     }
 
     /// Takes a call that comes in, or refuses it.
@@ -66,7 +94,8 @@ impl Leg {
         };
         let voice = bind(line).await?;
         let mut session = LocalSession::new(voice.local(), rand::random());
-        let answer = Sdp::parse(&invite.body).and_then(|offer| session.answer(&offer, Terms::default()));
+        let answer =
+            Sdp::parse(&invite.body).and_then(|offer| session.answer(&offer, Terms::default()));
         let Ok((description, negotiated)) = answer else {
             return refuse(line, server, &invite, 488);
         };
@@ -79,8 +108,20 @@ impl Leg {
         line.note_call(|call| call.rang = true);
         let mut answer = dialog.response(&invite, 200);
         describe(&mut answer.headers, &mut answer.body, &description);
-        let phase = Phase::Ringing { server, invite, dialog, answer, negotiated, at };
-        Some(Self { phase, session, voice, part })
+        let phase = Phase::Ringing {
+            server,
+            invite,
+            dialog,
+            answer,
+            negotiated,
+            at,
+        };
+        Some(Self {
+            phase,
+            session,
+            voice,
+            part,
+        })
     }
 
     /// The final status, once the call is over.
@@ -112,14 +153,31 @@ impl Leg {
 
     fn accept(&mut self, line: &mut Line) {
         let over = Phase::Over { status: 500 };
-        if let Phase::Ringing { server, dialog, answer, negotiated, .. } = std::mem::replace(&mut self.phase, over) {
+        if let Phase::Ringing {
+            server,
+            dialog,
+            answer,
+            negotiated,
+            ..
+        } = std::mem::replace(&mut self.phase, over)
+        {
             line.respond(server, answer);
             self.talk(line, dialog, Some(server), &negotiated);
         }
     }
 
-    fn talk(&mut self, line: &Line, dialog: Dialog, server: Option<ServerKey>, agreed: &Negotiated) {
-        let Part { speech, pause, hangs_up } = &self.part;
+    fn talk(
+        &mut self,
+        line: &Line,
+        dialog: Dialog,
+        server: Option<ServerKey>,
+        agreed: &Negotiated,
+    ) {
+        let Part {
+            speech,
+            pause,
+            hangs_up,
+        } = &self.part;
         self.voice.start(Talk {
             remote: agreed.remote,
             codec: agreed.codec,
@@ -128,19 +186,30 @@ impl Leg {
         });
         let said = *pause + voice::length(speech.len()) + LAST_BREATH;
         let hang_up_at = hangs_up.then(|| Instant::now() + said);
-        self.phase = Phase::Talking { dialog, server, hang_up_at };
+        self.phase = Phase::Talking {
+            dialog,
+            server,
+            hang_up_at,
+        };
         line.note_call(|call| call.answered = Some(Instant::now()));
     }
 
     /// Hangs up, or gives up.
     pub(super) fn hang_up(&mut self, line: &mut Line) {
         match &mut self.phase {
-            Phase::Calling { client, given_up, .. } => {
+            Phase::Calling {
+                client, given_up, ..
+            } => {
                 *given_up = true;
                 let (client, now) = (*client, line.now());
                 line.transactions.cancel(now, client);
             }
-            Phase::Ringing { server, dialog, invite, .. } => {
+            Phase::Ringing {
+                server,
+                dialog,
+                invite,
+                ..
+            } => {
                 line.respond(*server, dialog.response(invite, 603));
                 self.phase = Phase::Over { status: 603 };
             }
@@ -160,7 +229,13 @@ impl Leg {
 
     /// The caller withdraws.
     pub(super) fn cancelled(&mut self, withdrawn: ServerKey, line: &mut Line) {
-        if let Phase::Ringing { server, dialog, invite, .. } = &self.phase {
+        if let Phase::Ringing {
+            server,
+            dialog,
+            invite,
+            ..
+        } = &self.phase
+        {
             if *server == withdrawn {
                 line.respond(withdrawn, dialog.response(invite, 487));
                 self.phase = Phase::Over { status: 487 };
@@ -179,7 +254,8 @@ impl Leg {
         let status = match request.method {
             Method::Bye => 200,
             Method::Invite | Method::Update => {
-                let answer = Sdp::parse(&request.body).and_then(|offer| self.session.answer(&offer, Terms::default()));
+                let answer = Sdp::parse(&request.body)
+                    .and_then(|offer| self.session.answer(&offer, Terms::default()));
                 if let Ok((description, _)) = answer {
                     let mut response = dialog.response(request, 200);
                     describe(&mut response.headers, &mut response.body, &description);
@@ -198,30 +274,47 @@ impl Leg {
 
     /// An answer to our INVITE.
     pub(super) fn answered(&mut self, to: ClientKey, response: &Response, line: &mut Line) {
-        let Phase::Calling { client, invite, contact, given_up } = &self.phase else { return };
+        let Phase::Calling {
+            client,
+            invite,
+            contact,
+            given_up,
+        } = &self.phase
+        else {
+            return;
+        };
         if *client != to {
             return;
         }
         match response.status {
             ..180 => {}
             180..200 => line.note_call(|call| call.rang = true),
-            300.. => self.phase = Phase::Over { status: response.status },
+            300.. => {
+                self.phase = Phase::Over {
+                    status: response.status,
+                }
+            }
             200..300 => {
                 let number = invite.cseq().map_or(1, |cseq| cseq.number);
                 let given_up = *given_up;
-                let Ok(mut dialog) = Dialog::uac(invite, response, line.path, contact.clone()) else {
+                let Ok(mut dialog) = Dialog::uac(invite, response, line.path, contact.clone())
+                else {
                     self.phase = Phase::Over { status: 500 };
                     return;
                 };
                 let (path, now) = (dialog.target_path(), line.now());
-                line.transactions.ack(now, to, path, dialog.create_ack(number));
-                let agreed = Sdp::parse(&response.body).and_then(|answer| self.session.accept_answer(&answer));
+                line.transactions
+                    .ack(now, to, path, dialog.create_ack(number));
+                let agreed = Sdp::parse(&response.body)
+                    .and_then(|answer| self.session.accept_answer(&answer));
                 match agreed {
                     Ok(agreed) if !given_up => self.talk(line, dialog, None, &agreed),
                     // The 200 crossed our CANCEL, or its description is of no use.
                     _ => {
                         line.request(dialog.create_request(Method::Bye));
-                        self.phase = Phase::Over { status: if given_up { 487 } else { 488 } };
+                        self.phase = Phase::Over {
+                            status: if given_up { 487 } else { 488 },
+                        };
                     }
                 }
             }
@@ -247,7 +340,10 @@ async fn bind(line: &Line) -> Option<Voice> {
 
 fn refuse(line: &mut Line, server: ServerKey, invite: &Request, status: u16) -> Option<Leg> {
     line.respond(server, invite.reply(status));
-    let ended = super::user_agent::Ended { status, heard: Heard::default() };
+    let ended = super::user_agent::Ended {
+        status,
+        heard: Heard::default(),
+    };
     line.note_call(|call| call.ended = Some(ended));
     None
 }
@@ -261,13 +357,25 @@ fn invite(line: &Line, from: &str, to: &str, contact: &Uri, offer: &Sdp) -> Requ
     let (local, server) = (line.path.local, line.path.remote);
     let target = Uri::sip(Some(to), &server.ip().to_string(), Some(server.port()));
     let caller = Uri::sip(Some(from), &local.ip().to_string(), None);
-    let cseq = CSeq { number: 1, method: Method::Invite };
+    let cseq = CSeq {
+        number: 1,
+        method: Method::Invite,
+    };
     let mut request = Request::new(Method::Invite, target);
     let headers = &mut request.headers;
     headers.push(Name::MaxForwards, "70");
-    headers.push(Name::From, &format!("<{caller}>;tag={:08x}", rand::random::<u32>()));
-    headers.push(Name::To, &format!("<{}>", Uri::sip(Some(to), &server.ip().to_string(), None)));
-    headers.push(Name::CallId, &format!("{:016x}@{}", rand::random::<u64>(), local.ip()));
+    headers.push(
+        Name::From,
+        &format!("<{caller}>;tag={:08x}", rand::random::<u32>()),
+    );
+    headers.push(
+        Name::To,
+        &format!("<{}>", Uri::sip(Some(to), &server.ip().to_string(), None)),
+    );
+    headers.push(
+        Name::CallId,
+        &format!("{:016x}@{}", rand::random::<u64>(), local.ip()),
+    );
     headers.push(Name::CSeq, &cseq.to_string());
     headers.push(Name::Contact, &format!("<{contact}>"));
     headers.push(Name::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE");

@@ -8,6 +8,7 @@ mod evidence;
 mod folder;
 mod leg;
 mod names;
+mod proof;
 mod registration;
 mod scenes;
 mod speech;
@@ -29,6 +30,8 @@ use crate::{
 
 /// Lines of the daemon's log that are shown when something did not happen.
 const LAST_LINES: usize = 15;
+/// Exit code after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// How the demo is played.
 #[derive(Debug, clap::Args)]
@@ -55,28 +58,56 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let language = watch::language(options.language.as_deref())?;
     let words = Words::new(language)?;
     let folder = Folder::prepare(&options.folder, language)?;
+    let mut daemon = None;
     let played = tokio::select! {
-        played = play(&folder, &words, language, &options) => played,
-        interrupted = tokio::signal::ctrl_c() => {
-            // The daemon ends with the future that held it.
-            interrupted.context("signals")?;
-            line(&words.say("demo-interrupted", &[]))?;
-            return Ok(ExitCode::from(130));
-        }
+        played = play(&folder, &words, language, &options, &mut daemon) => Some(played),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("signals")?,
     };
-    if played.is_err() {
-        let _ = line(&last_words(&folder, &words));
+    if let Some(Err(_)) = played {
+        // The error itself is told at the very end.
+        let _ = last_words(&folder, &words);
     }
-    played.map(|()| ExitCode::SUCCESS)
+    if matches!(played, Some(Ok(()))) && options.keep_running {
+        let facts = [
+            ("url", format!("http://{}", folder.http)),
+            ("sip", folder.sip.to_string()),
+        ];
+        line(&words.say("demo-keeps-running", &facts))?;
+        tokio::signal::ctrl_c().await.context("signals")?;
+    }
+    let stopped = match daemon {
+        Some(daemon) => daemon.stop().await,
+        None => Ok(()),
+    };
+    match played {
+        Some(played) => played.and(stopped).map(|()| ExitCode::SUCCESS),
+        None => {
+            line(&words.say("demo-interrupted", &[]))?;
+            stopped.map(|()| ExitCode::from(INTERRUPTED))
+        }
+    }
 }
 
-async fn play(folder: &Folder, words: &Words, language: Language, options: &Options) -> Result<()> {
+async fn play(
+    folder: &Folder,
+    words: &Words,
+    language: Language,
+    options: &Options,
+    running: &mut Option<Daemon>,
+) -> Result<()> {
     let began = Instant::now();
     let say = |key: &str, facts: &[(&str, String)]| line(&words.say(key, facts));
-    let speeches = Speeches::prepare(options.speech.as_deref().unwrap_or(&folder.root.join("speech")), language).await?;
+    let speeches = Speeches::prepare(
+        options
+            .speech
+            .as_deref()
+            .unwrap_or(&folder.root.join("speech")),
+        language,
+    )
+    .await?;
     let password = administrator(folder).await?;
     let anonymous = Rest::new(&format!("http://{}", folder.http))?;
-    let mut daemon = Daemon::start(folder, &anonymous).await?;
+    let daemon = running.insert(Daemon::start(folder, &anonymous).await?);
     let process = daemon.id().unwrap_or_default().to_string();
     let facts = [
         ("process", process),
@@ -104,20 +135,27 @@ async fn play(folder: &Folder, words: &Words, language: Language, options: &Opti
     theatre.close().await?;
     daemon.check()?;
     say("demo-done", &[("time", words.length(millis(began)))])?;
-    further(words, folder, &company)?;
-    if options.keep_running {
-        say("demo-keeps-running", &[("url", rest.base().to_owned()), ("sip", folder.sip.to_string())])?;
-        tokio::signal::ctrl_c().await.context("signals")?;
-    }
-    daemon.stop().await
+    further(words, folder, &company)
 }
 
 /// Creates the administrator as a person would; the password.
 async fn administrator(folder: &Folder) -> Result<String> {
-    let arguments = ["user", "add", "admin", "--role", "administrator", "--name", "Администратор"];
+    let arguments = [
+        "user",
+        "add",
+        "admin",
+        "--role",
+        "administrator",
+        "--name",
+        "Администратор",
+    ];
     let printed = daemon::command(folder, &arguments).await?;
-    let password = printed.lines().find_map(|line| line.strip_prefix("password: "));
-    password.map(str::to_owned).context("ringbook user add printed no password")
+    let password = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("password: "));
+    password
+        .map(str::to_owned)
+        .context("ringbook user add printed no password")
 }
 
 /// Keeps what a person needs to look around.
@@ -134,25 +172,42 @@ fn logins(folder: &Folder, company: &Company, password: &str) -> Result<()> {
 }
 
 fn further(words: &Words, folder: &Folder, company: &Company) -> Result<()> {
-    let number = company.clients.first().map(|client| client.number.clone()).unwrap_or_default();
+    let number = company
+        .clients
+        .first()
+        .map(|client| client.number.clone())
+        .unwrap_or_default();
     let facts = [
         ("folder", folder.root.display().to_string()),
         ("config", folder.config().display().to_string()),
         ("number", format!("+{number}")),
         ("url", format!("http://{}", folder.http)),
     ];
-    for key in ["demo-look-files", "demo-look-trace", "demo-look-again", "demo-look-api"] {
+    for key in [
+        "demo-look-files",
+        "demo-look-trace",
+        "demo-look-again",
+        "demo-look-api",
+    ] {
         line(&words.say(key, &facts))?;
     }
     Ok(())
 }
 
-fn last_words(folder: &Folder, words: &Words) -> String {
+/// Prints the end of the daemon's log, if it wrote any.
+fn last_words(folder: &Folder, words: &Words) -> Result<()> {
     let log = fs::read_to_string(folder.log()).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
-    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-    let facts = [("log", folder.log().display().to_string())];
-    format!("{}\n{last}", words.say("demo-last-words", &facts))
+    if lines.is_empty() {
+        return Ok(());
+    }
+    line(&words.say(
+        "demo-last-words",
+        &[("log", folder.log().display().to_string())],
+    ))?;
+    lines[lines.len().saturating_sub(LAST_LINES)..]
+        .iter()
+        .try_for_each(|text| line(text))
 }
 
 fn millis(since: Instant) -> u64 {

@@ -97,7 +97,10 @@ impl Registration {
         let host = server.ip().to_string();
         let uri = Uri::sip(None, &host, Some(server.port()));
         let address = Uri::sip(Some(&self.account.user), &host, None);
-        let cseq = CSeq { number: self.number, method: Method::Register };
+        let cseq = CSeq {
+            number: self.number,
+            method: Method::Register,
+        };
         let mut request = Request::new(Method::Register, uri);
         let headers = &mut request.headers;
         headers.push(Name::MaxForwards, "70");
@@ -105,7 +108,10 @@ impl Registration {
         headers.push(Name::To, &format!("<{address}>"));
         headers.push(Name::CallId, &self.call_id);
         headers.push(Name::CSeq, &cseq.to_string());
-        headers.push(Name::Contact, &format!("<{}>", line.contact(&self.account.user)));
+        headers.push(
+            Name::Contact,
+            &format!("<{}>", line.contact(&self.account.user)),
+        );
         headers.push(Name::Expires, &self.expires_secs.to_string());
         headers.push(Name::UserAgent, "Ringbook demo telephone");
         if let Some(challenge) = challenge {
@@ -119,6 +125,14 @@ impl Registration {
         let Account { user, secret } = &self.account;
         let ha1 = digest::ha1(challenge.algorithm, user, &challenge.realm, secret);
         let cnonce = format!("{:016x}", rand::random::<u64>());
-        digest::respond(challenge, user, &ha1, Method::Register.as_str(), uri, &cnonce, 1)
+        digest::respond(
+            challenge,
+            user,
+            &ha1,
+            Method::Register.as_str(),
+            uri,
+            &cnonce,
+            1,
+        )
     }
 }

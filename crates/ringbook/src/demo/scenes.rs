@@ -7,14 +7,13 @@ use model::{AgentState, PassedOver, Rule, Verdict};
 
 use super::{
     company::Client,
-    daemon,
-    desk::Card,
-    evidence::{self, Call, Offer},
-    theatre::{CONVERSATION, PATIENCE, Theatre, end_of},
-    user_agent::{Facts, Manner, Order, Part, UserAgent},
-    voice::{Speech, sounding},
+    evidence,
+    proof::{conversation, lead_and_words},
+    theatre::{PATIENCE, Theatre, end_of},
+    user_agent::{Facts, Manner, Order, Part},
+    voice::Speech,
 };
-use crate::watch::{frame::Fact, line};
+use crate::watch::frame::Fact;
 
 /// The manager of the first scenes, the one who knows the second line best, and the one who does not answer.
 const ANNA: usize = 0;
@@ -34,8 +33,6 @@ const RINGING: Duration = Duration::from_millis(900);
 const GIVING_UP: Duration = Duration::from_millis(2_500);
 /// The caller lets the manager speak first.
 const POLITENESS: Duration = Duration::from_millis(2_500);
-/// What is heard of so much speech must not be less than this.
-const LEAST_SOUND: Duration = Duration::from_secs(2);
 
 /// Plays all scenes.
 pub(super) async fn play(theatre: &Theatre<'_>) -> Result<()> {
@@ -46,12 +43,22 @@ pub(super) async fn play(theatre: &Theatre<'_>) -> Result<()> {
             VERA => &speeches.sales,
             _ => &speeches.colleague,
         };
-        theatre.behave(manager, Manner::Answers(RINGING), listening(speech)).await?;
+        theatre
+            .behave(manager, Manner::Answers(RINGING), listening(speech))
+            .await?;
     }
-    let first = known_client(theatre).await.context("scene 1, a known client")?;
-    manager_busy(theatre, &first).await.context("scene 2, the manager is busy")?;
-    unknown_caller(theatre).await.context("scene 3, an unknown caller")?;
-    caller_gives_up(theatre).await.context("scene 4, the caller gives up")?;
+    let first = known_client(theatre)
+        .await
+        .context("scene 1, a known client")?;
+    manager_busy(theatre, &first)
+        .await
+        .context("scene 2, the manager is busy")?;
+    unknown_caller(theatre)
+        .await
+        .context("scene 3, an unknown caller")?;
+    caller_gives_up(theatre)
+        .await
+        .context("scene 4, the caller gives up")?;
     theatre.everybody_is_free().await
 }
 
@@ -60,58 +67,158 @@ async fn known_client(theatre: &Theatre<'_>) -> Result<String> {
     let client = &theatre.company.clients[FIRST];
     announce(theatre, "demo-scene-known", client)?;
     let marks = theatre.marks();
-    let caller = theatre.call(&client.number, &theatre.company.lines[SALES], speaking(&theatre.speeches.caller)).await?;
+    let caller = theatre
+        .call(
+            &client.number,
+            &theatre.company.lines[SALES],
+            speaking(&theatre.speeches.caller),
+        )
+        .await?;
     let card = theatre.card(&marks, &client.number).await?;
     theatre.show(&card)?;
     let offered = &card.offered;
     let manager = &theatre.company.managers[client.manager];
-    ensure!(offered.agent == manager.id, "the card went to {}, not to {}", theatre.name(&offered.agent), manager.name);
-    ensure!(offered.why.ownership == "own", "the card does not say \"own\" but \"{}\"", offered.why.ownership);
-    ensure!(matches!(offered.why.rule, Rule::Assigned { .. }), "the rule is {:?}", offered.why.rule);
-    ensure!(offered.card.clients.iter().any(|one| one.name == client.name), "the card does not name {}", client.name);
-    let lists = [offered.card.deals.len(), offered.card.tasks.len(), offered.card.notes.len()];
-    ensure!(!lists.contains(&0), "deals, tasks or notes are missing on the card: {lists:?}");
+    ensure!(
+        offered.agent == manager.id,
+        "the card went to {}, not to {}",
+        theatre.name(&offered.agent),
+        manager.name
+    );
+    ensure!(
+        offered.why.ownership == "own",
+        "the card does not say \"own\" but \"{}\"",
+        offered.why.ownership
+    );
+    ensure!(
+        matches!(offered.why.rule, Rule::Assigned { .. }),
+        "the rule is {:?}",
+        offered.why.rule
+    );
+    ensure!(
+        offered
+            .card
+            .clients
+            .iter()
+            .any(|one| one.name == client.name),
+        "the card does not name {}",
+        client.name
+    );
+    let lists = [
+        offered.card.deals.len(),
+        offered.card.tasks.len(),
+        offered.card.notes.len(),
+    ];
+    ensure!(
+        !lists.contains(&0),
+        "deals, tasks or notes are missing on the card: {lists:?}"
+    );
     conversation(theatre, &card, &caller).await?;
     let history = evidence::history(theatre.rest, &client.id).await?;
-    ensure!(history == [card.call.as_str()], "the client's history has {history:?}, not one entry for {}", card.call);
-    theatre.tell("demo-history", &[("client", client.name.clone()), ("count", history.len().to_string())])?;
+    ensure!(
+        history == [card.call.as_str()],
+        "the client's history has {history:?}, not one entry for {}",
+        card.call
+    );
+    theatre.tell(
+        "demo-history",
+        &[
+            ("client", client.name.clone()),
+            ("count", history.len().to_string()),
+        ],
+    )?;
     Ok(card.call)
 }
 
 /// The assigned manager is in a conversation: the next-qualified colleague gets the call.
 async fn manager_busy(theatre: &Theatre<'_>, before: &str) -> Result<()> {
-    let (busy_with, client) = (&theatre.company.clients[FIRST], &theatre.company.clients[SECOND]);
+    let (busy_with, client) = (
+        &theatre.company.clients[FIRST],
+        &theatre.company.clients[SECOND],
+    );
     announce(theatre, "demo-scene-busy", client)?;
     let manager = &theatre.company.managers[client.manager];
-    theatre.desks[ANNA].state(&manager.id, PATIENCE, |state, _| state == "available").await.context("Anna is not free")?;
+    theatre.desks[ANNA]
+        .state(&manager.id, PATIENCE, |state, _| state == "available")
+        .await
+        .context("Anna is not free")?;
     let (sales, marks) = (&theatre.company.lines[SALES], theatre.marks());
-    let silence = Part { hangs_up: false, ..speaking(&theatre.speeches.caller) };
+    let silence = Part {
+        hangs_up: false,
+        ..speaking(&theatre.speeches.caller)
+    };
     let occupying = theatre.call(&busy_with.number, sales, silence).await?;
     let first = theatre.card(&marks, &busy_with.number).await?;
-    let known = first.offered.card.interactions.iter().any(|entry| entry.call == before && entry.recorded);
-    ensure!(known, "the card of the second call does not show the first one with its recording");
+    let known = first
+        .offered
+        .card
+        .interactions
+        .iter()
+        .any(|entry| entry.call == before && entry.recorded);
+    ensure!(
+        known,
+        "the card of the second call does not show the first one with its recording"
+    );
     let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
-    theatre.desks[ANNA].fact(&first.call, PATIENCE, started).await.context("the first conversation did not start")?;
-    theatre.tell("demo-occupied", &[("manager", manager.name.to_owned()), ("client", busy_with.name.clone())])?;
+    theatre.desks[ANNA]
+        .fact(&first.call, PATIENCE, started)
+        .await
+        .context("the first conversation did not start")?;
+    theatre.tell(
+        "demo-occupied",
+        &[
+            ("manager", manager.name.to_owned()),
+            ("client", busy_with.name.clone()),
+        ],
+    )?;
 
     let marks = theatre.marks();
-    let caller = theatre.call(&client.number, sales, speaking(&theatre.speeches.caller)).await?;
+    let caller = theatre
+        .call(&client.number, sales, speaking(&theatre.speeches.caller))
+        .await?;
     let card = theatre.card(&marks, &client.number).await?;
     theatre.show(&card)?;
     let (offered, owner) = (&card.offered, card.offered.why.owner.as_ref());
-    ensure!(offered.agent != manager.id, "the call was offered to {}, who was talking", manager.name);
-    ensure!(offered.why.ownership == "colleague", "the card does not say \"colleague\" but \"{}\"", offered.why.ownership);
-    ensure!(owner.is_some_and(|owner| owner.id == manager.id), "the card names another owner: {owner:?}");
-    ensure!(matches!(offered.why.rule, Rule::Skilled { .. }), "the rule is {:?}", offered.why.rule);
+    ensure!(
+        offered.agent != manager.id,
+        "the call was offered to {}, who was talking",
+        manager.name
+    );
+    ensure!(
+        offered.why.ownership == "colleague",
+        "the card does not say \"colleague\" but \"{}\"",
+        offered.why.ownership
+    );
+    ensure!(
+        owner.is_some_and(|owner| owner.id == manager.id),
+        "the card names another owner: {owner:?}"
+    );
+    ensure!(
+        matches!(offered.why.rule, Rule::Skilled { .. }),
+        "the rule is {:?}",
+        offered.why.rule
+    );
     let offer = conversation(theatre, &card, &caller).await?;
     let talking = offer.explanation.considered.iter().any(|entry| {
-        let talks = matches!(entry.verdict, Verdict::PassedOver(PassedOver::NotAvailable { state: AgentState::Talking { .. } }));
+        let talks = matches!(
+            entry.verdict,
+            Verdict::PassedOver(PassedOver::NotAvailable {
+                state: AgentState::Talking { .. }
+            })
+        );
         talks && entry.agent.to_string() == manager.id
     });
-    ensure!(talking, "the explanation does not say that {} was passed over in a conversation", manager.name);
+    ensure!(
+        talking,
+        "the explanation does not say that {} was passed over in a conversation",
+        manager.name
+    );
     occupying.order(Order::HangUp).await?;
     let (_, ended) = end_of(&occupying, "the first caller", PATIENCE).await?;
-    ensure!(ended.status == 200, "the first call ended with {}", ended.status);
+    ensure!(
+        ended.status == 200,
+        "the first call ended with {}",
+        ended.status
+    );
     Ok(())
 }
 
@@ -119,17 +226,47 @@ async fn manager_busy(theatre: &Theatre<'_>, before: &str) -> Result<()> {
 async fn unknown_caller(theatre: &Theatre<'_>) -> Result<()> {
     theatre.say("demo-scene-unknown", &[("number", format!("+{STRANGER}"))])?;
     let marks = theatre.marks();
-    let caller = theatre.call(STRANGER, &theatre.company.lines[RADIO], speaking(&theatre.speeches.stranger)).await?;
+    let caller = theatre
+        .call(
+            STRANGER,
+            &theatre.company.lines[RADIO],
+            speaking(&theatre.speeches.stranger),
+        )
+        .await?;
     let card = theatre.card(&marks, STRANGER).await?;
     theatre.show(&card)?;
     let offered = &card.offered;
-    ensure!(!offered.card.caller.known && offered.card.clients.is_empty(), "the caller should be unknown");
-    let draft = offered.card.draft.as_ref().context("the card has no draft")?;
-    ensure!(draft.number.as_deref() == Some(&format!("+{STRANGER}")), "the draft has the number {:?}", draft.number);
-    let channel = offered.card.line.as_ref().and_then(|line| line.channel.as_deref());
-    ensure!(channel.is_some() && draft.channel.as_deref() == channel, "the draft has the channel {:?}, the line {channel:?}", draft.channel);
+    ensure!(
+        !offered.card.caller.known && offered.card.clients.is_empty(),
+        "the caller should be unknown"
+    );
+    let draft = offered
+        .card
+        .draft
+        .as_ref()
+        .context("the card has no draft")?;
+    ensure!(
+        draft.number.as_deref() == Some(&format!("+{STRANGER}")),
+        "the draft has the number {:?}",
+        draft.number
+    );
+    let channel = offered
+        .card
+        .line
+        .as_ref()
+        .and_then(|line| line.channel.as_deref());
+    ensure!(
+        channel.is_some() && draft.channel.as_deref() == channel,
+        "the draft has the channel {:?}, the line {channel:?}",
+        draft.channel
+    );
     let best = &theatre.company.managers[VERA];
-    ensure!(offered.agent == best.id, "the card went to {}, not to {}", theatre.name(&offered.agent), best.name);
+    ensure!(
+        offered.agent == best.id,
+        "the card went to {}, not to {}",
+        theatre.name(&offered.agent),
+        best.name
+    );
     conversation(theatre, &card, &caller).await?;
     Ok(())
 }
@@ -138,121 +275,96 @@ async fn unknown_caller(theatre: &Theatre<'_>) -> Result<()> {
 async fn caller_gives_up(theatre: &Theatre<'_>) -> Result<()> {
     let client = &theatre.company.clients[GLEBS];
     announce(theatre, "demo-scene-gives-up", client)?;
-    theatre.behave(GLEB, Manner::Rings, listening(&theatre.speeches.colleague)).await?;
+    theatre
+        .behave(GLEB, Manner::Rings, listening(&theatre.speeches.colleague))
+        .await?;
     let marks = theatre.marks();
-    let caller = theatre.call(&client.number, &theatre.company.lines[SALES], speaking(&theatre.speeches.caller)).await?;
+    let caller = theatre
+        .call(
+            &client.number,
+            &theatre.company.lines[SALES],
+            speaking(&theatre.speeches.caller),
+        )
+        .await?;
     let card = theatre.card(&marks, &client.number).await?;
     theatre.show(&card)?;
     let manager = &theatre.company.managers[client.manager];
-    ensure!(card.offered.agent == manager.id, "the card went to {}, not to {}", theatre.name(&card.offered.agent), manager.name);
+    ensure!(
+        card.offered.agent == manager.id,
+        "the card went to {}, not to {}",
+        theatre.name(&card.offered.agent),
+        manager.name
+    );
     let rings = |facts: &Facts| facts.calls.last().is_some_and(|call| call.rang);
-    caller.until(PATIENCE, rings).await.context("the caller hears no ringing")?;
+    caller
+        .until(PATIENCE, rings)
+        .await
+        .context("the caller hears no ringing")?;
     tokio::time::sleep(GIVING_UP).await;
     caller.order(Order::HangUp).await?;
     let (_, ended) = end_of(&caller, "the caller", PATIENCE).await?;
-    ensure!(ended.status == 487, "the caller's INVITE ended with {}", ended.status);
+    ensure!(
+        ended.status == 487,
+        "the caller's INVITE ended with {}",
+        ended.status
+    );
     let (_, ended) = end_of(&theatre.telephones[GLEB], "the telephone", PATIENCE).await?;
-    ensure!(ended.status == 487, "the telephone went on: {}", ended.status);
+    ensure!(
+        ended.status == 487,
+        "the telephone went on: {}",
+        ended.status
+    );
     let is_end = |fact: &Fact| matches!(fact, Fact::Ended(_));
     let frame = theatre.desks[GLEB].fact(&card.call, PATIENCE, is_end).await;
     frame.context("the workspace was not told that the call has ended")?;
     let call = evidence::call(theatre.rest, &card.call).await?;
-    ensure!(call.missed, "the journal does not say that the call was missed");
-    ensure!(call.cause.as_deref() == Some("caller_cancelled"), "the journal names the cause {:?}", call.cause);
-    ensure!(call.recording.is_none(), "there is a recording of a call without a conversation");
+    ensure!(
+        call.missed,
+        "the journal does not say that the call was missed"
+    );
+    ensure!(
+        call.cause.as_deref() == Some("caller_cancelled"),
+        "the journal names the cause {:?}",
+        call.cause
+    );
+    ensure!(
+        call.recording.is_none(),
+        "there is a recording of a call without a conversation"
+    );
     lead_and_words(theatre, &card, GLEB).await?;
     let history = evidence::history(theatre.rest, &client.id).await?;
-    ensure!(history == [card.call.as_str()], "the client's history has {history:?}, not one entry for {}", card.call);
+    ensure!(
+        history == [card.call.as_str()],
+        "the client's history has {history:?}, not one entry for {}",
+        card.call
+    );
     theatre.tell("demo-missed", &[("client", client.name.clone())])
-}
-
-/// A conversation to its end, with everything that must be true of it; the offer that led to it.
-async fn conversation(theatre: &Theatre<'_>, card: &Card, caller: &UserAgent) -> Result<Offer> {
-    let place = theatre.place(&card.offered.agent)?;
-    let (desk, telephone) = (&theatre.desks[place], &theatre.telephones[place]);
-    let (call, ended) = end_of(caller, "the caller", CONVERSATION).await?;
-    ensure!(call.rang && call.answered.is_some() && ended.status == 200, "the caller's INVITE ended with {}", ended.status);
-    let (_, other) = end_of(telephone, "the telephone", PATIENCE).await?;
-    let heard = [&ended.heard, &other.heard];
-    for (heard, who) in heard.iter().zip(["client", "manager"]) {
-        let file = theatre.folder.root.join("heard").join(format!("{}-{who}.wav", card.call));
-        heard.write(&file)?;
-    }
-    let heard = heard.map(|heard| sounding(&heard.samples));
-    ensure!(heard.iter().all(|sound| *sound > LEAST_SOUND), "the two did not hear each other: {heard:?} of sound");
-    let is_ready = |fact: &Fact| matches!(fact, Fact::RecordingReady(_));
-    desk.fact(&card.call, PATIENCE, is_ready).await.context("the workspace was not told of the recording")?;
-    let call = evidence::call(theatre.rest, &card.call).await?;
-    ensure!(!call.missed, "the journal says that the call was missed");
-    ensure!(call.agent.as_deref() == Some(&card.offered.agent), "the journal names another agent: {:?}", call.agent);
-    let offer = lead_and_words(theatre, card, place).await?;
-    recording(theatre, card, &call).await?;
-    let seconds = |length: Duration| theatre.words.length(u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
-    theatre.tell("demo-heard", &[("client", seconds(heard[0])), ("manager", seconds(heard[1]))])?;
-    Ok(offer)
-}
-
-/// How long the card stood before the ring, and why the call went where it went.
-async fn lead_and_words(theatre: &Theatre<'_>, card: &Card, place: usize) -> Result<Offer> {
-    let rang = theatre.telephones[place].facts().calls.last().map(|call| call.begun);
-    let rang = rang.context("the telephone got no INVITE")?;
-    ensure!(card.at <= rang, "the telephone got its INVITE {:?} before the workspace got the card", card.at - rang);
-    let route = evidence::route(theatre.rest, &card.call).await?;
-    let offer = route.offers.iter().find(|offer| offer.agent == card.offered.agent).cloned();
-    let offer = offer.context("the stored route does not have the offer")?;
-    let lead_us = offer.lead_us.context("the stored route does not say how long the card stood before the ring")?;
-    ensure!(offer.lead_clients > 0, "the stored route knows of no workspace that was open");
-    ensure!(offer.lead_confirmed, "the stored route says that the workspace did not confirm the card");
-    let milliseconds = |micros: u128| format!("{}.{:02}", micros / 1_000, micros / 10 % 100);
-    let facts = [
-        ("lead", milliseconds(u128::from(lead_us))),
-        ("seen", milliseconds((rang - card.at).as_micros())),
-    ];
-    theatre.tell("demo-lead", &facts)?;
-    let number = card.offered.card.caller.number.clone().unwrap_or_default();
-    let words = daemon::command(theatre.folder, &["trace", &number]).await?;
-    // Of several calls from the number the newest comes first.
-    let newest = words.lines().enumerate().take_while(|(place, text)| *place == 0 || text.starts_with(' '));
-    ensure!(words.contains(&card.call), "ringbook trace does not know the call {}", card.call);
-    theatre.tell("demo-explanation", &[("number", number.clone())])?;
-    newest.map(|(_, text)| text).try_for_each(|text| line(&format!("    {text}")))?;
-    Ok(offer)
-}
-
-/// The recording, as the API tells it and as the file has it.
-async fn recording(theatre: &Theatre<'_>, card: &Card, call: &Call) -> Result<()> {
-    let told = call.recording.as_ref().context("the API knows of no recording")?;
-    let sound = evidence::sound(theatre.rest, &theatre.folder.recordings(), &card.call, told).await?;
-    let quiet = sound.sounding.iter().any(|length| *length < LEAST_SOUND);
-    ensure!(!quiet, "a channel of the recording is silent: {:?} of sound", sound.sounding);
-    ensure!(told.gaps_ms == 0, "the recording has gaps of {} ms", told.gaps_ms);
-    let difference = told.length_ms.abs_diff(call.talk_ms);
-    ensure!(difference < 1_000, "the recording has {} ms, the conversation {} ms", told.length_ms, call.talk_ms);
-    let length = |length: Duration| theatre.words.length(u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
-    let facts = [
-        ("path", sound.path.display().to_string()),
-        ("told", theatre.words.length(told.length_ms)),
-        ("length", length(sound.length)),
-        ("client", length(sound.sounding[0])),
-        ("client_level", sound.level[0].to_string()),
-        ("manager", length(sound.sounding[1])),
-        ("manager_level", sound.level[1].to_string()),
-    ];
-    ["demo-recording", "demo-recording-file"].iter().try_for_each(|key| theatre.tell(key, &facts))
 }
 
 fn announce(theatre: &Theatre<'_>, key: &str, client: &Client) -> Result<()> {
     let manager = theatre.company.managers[client.manager].name.to_owned();
-    let facts = [("client", client.name.clone()), ("number", format!("+{}", client.number)), ("manager", manager)];
+    let facts = [
+        ("client", client.name.clone()),
+        ("number", format!("+{}", client.number)),
+        ("manager", manager),
+    ];
     theatre.say(key, &facts)
 }
 
 /// A manager's part: speaks first and leaves the end to the client.
 fn listening(speech: &Speech) -> Part {
-    Part { speech: speech.clone(), pause: Duration::ZERO, hangs_up: false }
+    Part {
+        speech: speech.clone(),
+        pause: Duration::ZERO,
+        hangs_up: false,
+    }
 }
 
 /// A client's part: lets the manager begin, speaks, hangs up.
 fn speaking(speech: &Speech) -> Part {
-    Part { speech: speech.clone(), pause: POLITENESS, hangs_up: true }
+    Part {
+        speech: speech.clone(),
+        pause: POLITENESS,
+        hangs_up: true,
+    }
 }

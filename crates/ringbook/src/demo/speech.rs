@@ -31,9 +31,11 @@ pub(super) struct Speeches {
 impl Speeches {
     /// Reads the words from `folder`; those that are missing are spoken first.
     pub(super) async fn prepare(folder: &Path, language: Language) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
         speak(folder).await?;
-        let read = |name: &str| read_speech(&folder.join(format!("{name}-{}.wav", language.code())));
+        let read =
+            |name: &str| read_speech(&folder.join(format!("{name}-{}.wav", language.code())));
         Ok(Self {
             caller: read("caller")?,
             agent: read("agent")?,
@@ -47,7 +49,9 @@ impl Speeches {
 async fn speak(folder: &Path) -> Result<()> {
     let mut bash = Command::new("bash");
     bash.args(["-s", "--"]).arg(folder).kill_on_drop(true);
-    bash.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    bash.stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = bash.spawn().context("bash cannot be started")?;
     let mut stdin = child.stdin.take().context("bash takes no script")?;
     // A shell that stops early closes its input; what went wrong stands in its output.
@@ -58,6 +62,11 @@ async fn speak(folder: &Path) -> Result<()> {
     if said.contains("not found") {
         bail!("the words cannot be spoken: {}; {REMEDY}", said.trim());
     }
-    ensure!(output.status.success(), "the words cannot be spoken ({}): {}", output.status, said.trim());
+    ensure!(
+        output.status.success(),
+        "the words cannot be spoken ({}): {}",
+        output.status,
+        said.trim()
+    );
     Ok(())
 }

@@ -25,8 +25,6 @@ use crate::{
 
 /// How long anything may take that should happen at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
-/// How long a conversation may take.
-pub(super) const CONVERSATION: Duration = Duration::from_secs(25);
 
 /// The stage.
 pub(super) struct Theatre<'a> {
@@ -55,9 +53,24 @@ impl<'a> Theatre<'a> {
         let anonymous = Rest::new(rest.base())?;
         let managers = &company.managers;
         let desks = try_join_all(managers.iter().map(|manager| desk(&anonymous, manager))).await?;
-        let telephones = try_join_all(managers.iter().map(|manager| telephone(folder.sip, manager))).await?;
+        let telephones = try_join_all(
+            managers
+                .iter()
+                .map(|manager| telephone(folder.sip, manager)),
+        )
+        .await?;
         let names = watch::names(rest).await?;
-        let theatre = Self { folder, words, zone, rest, company, speeches, desks, telephones, names };
+        let theatre = Self {
+            folder,
+            words,
+            zone,
+            rest,
+            company,
+            speeches,
+            desks,
+            telephones,
+            names,
+        };
         theatre.everybody_is_free().await?;
         line(&words.say("demo-registered", &[("count", managers.len().to_string())]))?;
         Ok(theatre)
@@ -69,8 +82,17 @@ impl<'a> Theatre<'a> {
             telephone.order(Order::Unregister).await?;
         }
         for (manager, desk) in self.company.managers.iter().zip(&self.desks) {
-            let away = desk.state(&manager.id, PATIENCE, |_, reason| reason == Some("unregistered")).await;
-            away.with_context(|| format!("{}: the telephone was taken off, the workspace was not told", manager.name))?;
+            let away = desk
+                .state(&manager.id, PATIENCE, |_, reason| {
+                    reason == Some("unregistered")
+                })
+                .await;
+            away.with_context(|| {
+                format!(
+                    "{}: the telephone was taken off, the workspace was not told",
+                    manager.name
+                )
+            })?;
         }
         Ok(())
     }
@@ -88,8 +110,15 @@ impl<'a> Theatre<'a> {
     /// Prints a card as it came.
     pub(super) fn show(&self, card: &Card) -> Result<()> {
         let name = |id: &str| self.name(id);
-        let lines = Lines { words: self.words, zone: self.zone, name: &name };
-        lines.offered(&card.offered).iter().try_for_each(|text| line(&format!("  {text}")))
+        let lines = Lines {
+            words: self.words,
+            zone: self.zone,
+            name: &name,
+        };
+        lines
+            .offered(&card.offered)
+            .iter()
+            .try_for_each(|text| line(&format!("  {text}")))
     }
 
     /// The name of a manager.
@@ -99,13 +128,19 @@ impl<'a> Theatre<'a> {
 
     /// The place of a manager.
     pub(super) fn place(&self, id: &str) -> Result<usize> {
-        let place = self.company.managers.iter().position(|manager| manager.id == id);
+        let place = self
+            .company
+            .managers
+            .iter()
+            .position(|manager| manager.id == id);
         place.with_context(|| format!("{id} is no manager of the company"))
     }
 
     /// Lets a manager's telephone behave in a way.
     pub(super) async fn behave(&self, manager: usize, manner: Manner, part: Part) -> Result<()> {
-        self.telephones[manager].order(Order::Behave(manner, part)).await
+        self.telephones[manager]
+            .order(Order::Behave(manner, part))
+            .await
     }
 
     /// Lets somebody out in the world call a line: `from` as the trunk writes it.
@@ -120,7 +155,11 @@ impl<'a> Theatre<'a> {
     /// Waits for the card of a call from `number` at one of the desks; `marks` say where to begin at each.
     pub(super) async fn card(&self, marks: &[usize], number: &str) -> Result<Card> {
         let number = format!("+{number}");
-        let wanted = self.desks.iter().zip(marks).map(|(desk, &mark)| Box::pin(desk.card(mark, &number, PATIENCE)));
+        let wanted = self
+            .desks
+            .iter()
+            .zip(marks)
+            .map(|(desk, &mark)| Box::pin(desk.card(mark, &number, PATIENCE)));
         let mut wanted: Vec<_> = wanted.collect();
         while !wanted.is_empty() {
             let (card, _, others) = futures_util::future::select_all(wanted).await;
@@ -140,7 +179,9 @@ impl<'a> Theatre<'a> {
     /// Waits until every manager is free, as the workspaces are told.
     pub(super) async fn everybody_is_free(&self) -> Result<()> {
         for (manager, desk) in self.company.managers.iter().zip(&self.desks) {
-            let free = desk.state(&manager.id, PATIENCE, |state, _| state == "available").await;
+            let free = desk
+                .state(&manager.id, PATIENCE, |state, _| state == "available")
+                .await;
             free.with_context(|| format!("{} is not free within {PATIENCE:?}", manager.name))?;
         }
         Ok(())
@@ -149,28 +190,45 @@ impl<'a> Theatre<'a> {
 
 async fn desk(anonymous: &Rest, manager: &Manager) -> Result<Desk> {
     let (session, _) = anonymous.log_in(manager.login, &manager.password).await?;
-    Desk::open(&session).await.with_context(|| format!("the workspace of {}", manager.name))
+    Desk::open(&session)
+        .await
+        .with_context(|| format!("the workspace of {}", manager.name))
 }
 
 async fn telephone(server: SocketAddr, manager: &Manager) -> Result<UserAgent> {
     let local = SocketAddr::new(server.ip(), 0);
     let telephone = UserAgent::start(local, server).await?;
     let (user, secret) = manager.device.clone();
-    telephone.order(Order::Register(Account { user, secret })).await?;
-    let facts = telephone.until(PATIENCE, |facts| facts.registered.is_some()).await;
+    telephone
+        .order(Order::Register(Account { user, secret }))
+        .await?;
+    let facts = telephone
+        .until(PATIENCE, |facts| facts.registered.is_some())
+        .await;
     let status = facts.and_then(|facts| facts.registered);
     let name = manager.name;
-    let status = status.with_context(|| format!("the telephone of {name} got no answer to REGISTER"))?;
-    ensure!(status == 200, "the telephone of {name} was refused with {status}");
+    let status =
+        status.with_context(|| format!("the telephone of {name} got no answer to REGISTER"))?;
+    ensure!(
+        status == 200,
+        "the telephone of {name} was refused with {status}"
+    );
     Ok(telephone)
 }
 
 /// Waits until the last call of a user agent is over.
-pub(super) async fn end_of(agent: &UserAgent, who: &str, patience: Duration) -> Result<(CallFacts, Ended)> {
+pub(super) async fn end_of(
+    agent: &UserAgent,
+    who: &str,
+    patience: Duration,
+) -> Result<(CallFacts, Ended)> {
     let is_over = |facts: &Facts| facts.calls.last().is_some_and(|call| call.ended.is_some());
     let facts = agent.until(patience, is_over).await;
     let call = facts.and_then(|facts| facts.calls.last().cloned());
     let call = call.with_context(|| format!("{who}: the call is not over within {patience:?}"))?;
-    let ended = call.ended.clone().with_context(|| format!("{who}: no end"))?;
+    let ended = call
+        .ended
+        .clone()
+        .with_context(|| format!("{who}: no end"))?;
     Ok((call, ended))
 }

@@ -53,7 +53,11 @@ pub(super) enum Order {
     Register(Account),
     Unregister,
     Behave(Manner, Part),
-    Call { from: String, to: String, part: Part },
+    Call {
+        from: String,
+        to: String,
+        part: Part,
+    },
     HangUp,
 }
 
@@ -97,7 +101,9 @@ pub(super) struct UserAgent {
 impl UserAgent {
     /// Starts one on `local` (port 0: any) that sends everything to `server`.
     pub(super) async fn start(local: SocketAddr, server: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind(local).await.with_context(|| format!("no UDP socket on {local}"))?;
+        let socket = UdpSocket::bind(local)
+            .await
+            .with_context(|| format!("no UDP socket on {local}"))?;
         let local = socket.local_addr()?;
         let (orders, taken) = mpsc::channel(16);
         let (facts, seen) = watch::channel(Facts::default());
@@ -109,7 +115,11 @@ impl UserAgent {
             born: Instant::now(),
             facts,
         };
-        let silence = Part { speech: Speech::from([]), pause: Duration::ZERO, hangs_up: false };
+        let silence = Part {
+            speech: Speech::from([]),
+            pause: Duration::ZERO,
+            hangs_up: false,
+        };
         let agent = Running {
             line,
             socket,
@@ -117,12 +127,20 @@ impl UserAgent {
             leg: None,
             manner: (Manner::Declines, silence),
         };
-        Ok(Self { orders, facts: seen, task: tokio::spawn(agent.run(taken)) })
+        Ok(Self {
+            orders,
+            facts: seen,
+            task: tokio::spawn(agent.run(taken)),
+        })
     }
 
     /// Asks for something.
     pub(super) async fn order(&self, order: Order) -> Result<()> {
-        self.orders.send(order).await.ok().context("a virtual telephone has stopped")
+        self.orders
+            .send(order)
+            .await
+            .ok()
+            .context("a virtual telephone has stopped")
     }
 
     /// What has happened so far.
@@ -131,7 +149,11 @@ impl UserAgent {
     }
 
     /// Waits until `holds` of the facts; none when it does not within `patience`.
-    pub(super) async fn until(&self, patience: Duration, mut holds: impl FnMut(&Facts) -> bool) -> Option<Facts> {
+    pub(super) async fn until(
+        &self,
+        patience: Duration,
+        mut holds: impl FnMut(&Facts) -> bool,
+    ) -> Option<Facts> {
         let mut facts = self.facts.clone();
         let found = timeout(patience, facts.wait_for(|facts| holds(facts))).await;
         found.ok()?.ok().map(|facts| facts.clone())
@@ -184,7 +206,12 @@ impl Line {
     }
 
     pub(super) fn begin_call(&self) {
-        let call = CallFacts { begun: Instant::now(), rang: false, answered: None, ended: None };
+        let call = CallFacts {
+            begun: Instant::now(),
+            rang: false,
+            answered: None,
+            ended: None,
+        };
         self.note(|facts| facts.calls.push(call));
     }
 }
@@ -219,7 +246,11 @@ impl Running {
     }
 
     fn wake(&self) -> Instant {
-        let timer = self.line.transactions.next_timer().map(|at| self.line.born + at);
+        let timer = self
+            .line
+            .transactions
+            .next_timer()
+            .map(|at| self.line.born + at);
         let leg = self.leg.as_ref().and_then(Leg::wake);
         let renewal = self.registration.as_ref().and_then(Registration::wake);
         let soonest = [timer, leg, renewal].into_iter().flatten().min();
@@ -285,8 +316,14 @@ impl Running {
 
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Request { server, request, path } => self.requested(server, request, path).await,
-            Event::Response { client, response, .. } => self.answered(client, &response),
+            Event::Request {
+                server,
+                request,
+                path,
+            } => self.requested(server, request, path).await,
+            Event::Response {
+                client, response, ..
+            } => self.answered(client, &response),
             Event::Timeout { client } => {
                 if let Some(leg) = &mut self.leg {
                     leg.failed(client, 408, &self.line);
@@ -319,14 +356,20 @@ impl Running {
             (_, true, None) => self.line.respond(server, request.reply(481)),
             _ => {
                 let mut response = request.reply(405);
-                response.headers.push(Name::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS");
+                response
+                    .headers
+                    .push(Name::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS");
                 self.line.respond(server, response);
             }
         }
     }
 
     fn answered(&mut self, client: ClientKey, response: &Response) {
-        if let Some(registration) = self.registration.as_mut().filter(|one| one.sent() == Some(client)) {
+        if let Some(registration) = self
+            .registration
+            .as_mut()
+            .filter(|one| one.sent() == Some(client))
+        {
             registration.answered(&mut self.line, response);
         } else if let Some(leg) = &mut self.leg {
             leg.answered(client, response, &mut self.line);
@@ -337,7 +380,8 @@ impl Running {
     async fn bury(&mut self) {
         if let Some(leg) = self.leg.take_if(|leg| leg.status().is_some()) {
             let (status, heard) = leg.into_end().await;
-            self.line.note_call(|call| call.ended = Some(Ended { status, heard }));
+            self.line
+                .note_call(|call| call.ended = Some(Ended { status, heard }));
         }
     }
 }
@@ -350,8 +394,14 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     fn part(samples: usize, hangs_up: bool) -> Part {
-        let speech = (0..samples).map(|n| if n % 16 < 8 { 8_000 } else { -8_000 }).collect();
-        Part { speech, pause: Duration::ZERO, hangs_up }
+        let speech = (0..samples)
+            .map(|n| if n % 16 < 8 { 8_000 } else { -8_000 })
+            .collect();
+        Part {
+            speech,
+            pause: Duration::ZERO,
+            hangs_up,
+        }
     }
 
     /// A telephone, and a caller who reaches it without an exchange in between.
@@ -359,13 +409,23 @@ mod tests {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = UdpSocket::bind(any).await.unwrap().local_addr().unwrap();
         let telephone = UserAgent::start(address, any).await.unwrap();
-        telephone.order(Order::Behave(manner, part(4_000, false))).await.unwrap();
+        telephone
+            .order(Order::Behave(manner, part(4_000, false)))
+            .await
+            .unwrap();
         (telephone, UserAgent::start(any, address).await.unwrap())
     }
 
     async fn call(caller: &UserAgent) {
         let (from, to) = ("79160000001".to_owned(), "74950000001".to_owned());
-        caller.order(Order::Call { from, to, part: part(4_000, true) }).await.unwrap();
+        caller
+            .order(Order::Call {
+                from,
+                to,
+                part: part(4_000, true),
+            })
+            .await
+            .unwrap();
     }
 
     async fn end(agent: &UserAgent) -> (CallFacts, Ended) {

@@ -43,7 +43,11 @@ pub(super) fn read_speech(file: &Path) -> Result<Speech> {
         "{} is not 8 kHz, 16 bit, one channel; make it anew with tests/scripts/speech.sh",
         file.display()
     );
-    reader.samples::<i16>().collect::<Result<Vec<_>, _>>().map(Into::into).with_context(context)
+    reader
+        .samples::<i16>()
+        .collect::<Result<Vec<_>, _>>()
+        .map(Into::into)
+        .with_context(context)
 }
 
 /// How long `samples` last.
@@ -110,7 +114,11 @@ impl Voice {
     pub(super) async fn bind(ip: IpAddr) -> io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind((ip, 0)).await?);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, talking: None })
+        Ok(Self {
+            socket,
+            local,
+            talking: None,
+        })
     }
 
     /// Where we want RTP.
@@ -162,13 +170,21 @@ async fn converse(socket: Arc<UdpSocket>, talk: Talk, mut stopped: oneshot::Rece
 }
 
 fn listen(heard: &mut Heard, datagram: &[u8], codec: Codec) {
-    let Ok(packet) = Packet::parse(datagram) else { return };
+    let Ok(packet) = Packet::parse(datagram) else {
+        return;
+    };
     if packet.header.payload_type != codec.payload_type() {
         return;
     }
     heard.packets += 1;
     let room = MOST_HEARD.saturating_sub(heard.samples.len());
-    heard.samples.extend(packet.payload.iter().take(room).map(|&code| g711::decode(codec, code)));
+    heard.samples.extend(
+        packet
+            .payload
+            .iter()
+            .take(room)
+            .map(|&code| g711::decode(codec, code)),
+    );
 }
 
 /// Makes the packets of what is said, then silence.
@@ -191,7 +207,13 @@ impl<'a> Mouth<'a> {
             ssrc: rand::random(),
         };
         let silent_packets = u32::try_from(silent).unwrap_or(u32::MAX);
-        Self { talk, header, silent_packets, said: 0, packet: [0; _] }
+        Self {
+            talk,
+            header,
+            silent_packets,
+            said: 0,
+            packet: [0; _],
+        }
     }
 
     fn next_packet(&mut self) -> &[u8] {
@@ -224,7 +246,9 @@ mod tests {
     use super::*;
 
     fn tone(samples: usize) -> Speech {
-        (0..samples).map(|n| if n % 16 < 8 { 8_000 } else { -8_000 }).collect()
+        (0..samples)
+            .map(|n| if n % 16 < 8 { 8_000 } else { -8_000 })
+            .collect()
     }
 
     #[test]
@@ -249,13 +273,20 @@ mod tests {
             let datagram = mouth.next_packet();
             let header = Packet::parse(datagram).unwrap().header;
             assert_eq!(header.sequence, first_header.sequence.wrapping_add(number));
-            assert_eq!(header.timestamp, first_header.timestamp.wrapping_add(u32::from(number) * 160));
+            assert_eq!(
+                header.timestamp,
+                first_header.timestamp.wrapping_add(u32::from(number) * 160)
+            );
             assert_eq!(header.marker, number == 0);
             listen(&mut heard, datagram, Codec::Pcma);
         }
         assert_eq!(heard.packets, 8);
         assert_eq!(sounding(&heard.samples[..PACKET * 3]), Duration::ZERO);
         assert_eq!(sounding(&heard.samples), PACKET_LENGTH * 3);
-        assert!(heard.samples[PACKET * 5 + 40..].iter().all(|sample| sample.abs() < 20));
+        assert!(
+            heard.samples[PACKET * 5 + 40..]
+                .iter()
+                .all(|sample| sample.abs() < 20)
+        );
     }
 }

@@ -24,21 +24,33 @@ impl Lines<'_> {
         match fact {
             Fact::Offered(offered) => self.offered(offered),
             Fact::Updated(updated) => self.updated(updated),
-            Fact::Ringing { agent: id, lead } => {
-                line("screen-ringing", &[agent(id), ("lead", self.lead(lead.as_ref()))])
-            }
-            Fact::OfferEnded { agent: id, end } => {
-                line("screen-offer-ended", &[agent(id), ("end", self.plain(&format!("end-{end}")))])
-            }
+            Fact::Ringing { agent: id, lead } => line(
+                "screen-ringing",
+                &[agent(id), ("lead", self.lead(lead.as_ref()))],
+            ),
+            Fact::OfferEnded { agent: id, end } => line(
+                "screen-offer-ended",
+                &[agent(id), ("end", self.plain(&format!("end-{end}")))],
+            ),
             Fact::Accepted { agent: id } => line("screen-accepted", &[agent(id)]),
-            Fact::Started { agent: id, recorded: true } => line("screen-started-recorded", &[agent(id)]),
-            Fact::Started { agent: id, recorded: false } => line("screen-started", &[agent(id)]),
-            Fact::Ended(ended) if ended.missed => {
-                line("screen-missed", &[("cause", self.plain(&format!("cause-{}", ended.cause)))])
-            }
+            Fact::Started {
+                agent: id,
+                recorded: true,
+            } => line("screen-started-recorded", &[agent(id)]),
+            Fact::Started {
+                agent: id,
+                recorded: false,
+            } => line("screen-started", &[agent(id)]),
+            Fact::Ended(ended) if ended.missed => line(
+                "screen-missed",
+                &[("cause", self.plain(&format!("cause-{}", ended.cause)))],
+            ),
             Fact::Ended(ended) => {
                 let by = self.plain(&format!("by-{}", ended.by));
-                line("screen-ended", &[("talk", self.words.length(ended.talk_ms)), ("by", by)])
+                line(
+                    "screen-ended",
+                    &[("talk", self.words.length(ended.talk_ms)), ("by", by)],
+                )
             }
             Fact::RecordingReady(ready) => match &ready.error {
                 Some(reason) => line("recording-failed", &[("reason", reason.clone())]),
@@ -48,7 +60,11 @@ impl Lines<'_> {
                     line("screen-recording", &[("length", length), ("gaps", gaps)])
                 }
             },
-            Fact::AgentChanged { agent: id, state, reason } => {
+            Fact::AgentChanged {
+                agent: id,
+                state,
+                reason,
+            } => {
                 let key = match reason {
                     Some(reason) => format!("state-{state}-{reason}"),
                     None => format!("state-{}", state.replace('_', "-")),
@@ -75,11 +91,20 @@ impl Lines<'_> {
     fn updated(&self, updated: &Updated) -> Vec<String> {
         if let Some(card) = &updated.card {
             let head = self.plain("screen-identified-late");
-            return std::iter::once(head).chain(self.card(card).into_iter().map(indented)).collect();
+            return std::iter::once(head)
+                .chain(self.card(card).into_iter().map(indented))
+                .collect();
         }
         let by = updated.by.as_deref().unwrap_or("system");
-        let key = if updated.held == Some(true) { "screen-held" } else { "screen-resumed" };
-        vec![self.words.say(key, &[("by", self.plain(&format!("by-{by}")))])]
+        let key = if updated.held == Some(true) {
+            "screen-held"
+        } else {
+            "screen-resumed"
+        };
+        vec![
+            self.words
+                .say(key, &[("by", self.plain(&format!("by-{by}")))]),
+        ]
     }
 
     fn card(&self, card: &Card) -> Vec<String> {
@@ -91,7 +116,10 @@ impl Lines<'_> {
             lines.push(match &line.channel {
                 Some(channel) => {
                     let [number, name] = facts;
-                    self.words.say("screen-line-channel", &[number, name, ("channel", channel.clone())])
+                    self.words.say(
+                        "screen-line-channel",
+                        &[number, name, ("channel", channel.clone())],
+                    )
                 }
                 None => self.words.say("screen-line", &facts),
             });
@@ -112,13 +140,24 @@ impl Lines<'_> {
             lines.push(worth.map_or(line.clone(), |worth| format!("{line}, {worth}")));
         }
         lines.extend(card.tasks.iter().map(|task| self.due("screen-task", task)));
-        lines.extend(card.obligations.iter().map(|promise| self.due("screen-obligation", promise)));
+        lines.extend(
+            card.obligations
+                .iter()
+                .map(|promise| self.due("screen-obligation", promise)),
+        );
         for note in &card.notes {
             let more = if note.clipped { "…" } else { "" };
             let text = format!("{}{more}", note.text);
-            lines.push(self.words.say("screen-note", &[("at", self.time(&note.at)), ("text", text)]));
+            lines.push(self.words.say(
+                "screen-note",
+                &[("at", self.time(&note.at)), ("text", text)],
+            ));
         }
-        lines.extend(card.interactions.iter().map(|entry| self.interaction(entry)));
+        lines.extend(
+            card.interactions
+                .iter()
+                .map(|entry| self.interaction(entry)),
+        );
         if card.interactions.is_empty() && card.caller.known {
             lines.push(self.plain("screen-no-history"));
         }
@@ -129,20 +168,35 @@ impl Lines<'_> {
     }
 
     fn caller(&self, card: &Card) -> String {
-        let mut number = card.caller.number.clone().unwrap_or_else(|| self.plain("number-withheld"));
+        let mut number = card
+            .caller
+            .number
+            .clone()
+            .unwrap_or_else(|| self.plain("number-withheld"));
         if let Some(extension) = &card.caller.extension {
-            number = self.words.say("screen-extension", &[("number", number), ("extension", extension.clone())]);
+            number = self.words.say(
+                "screen-extension",
+                &[("number", number), ("extension", extension.clone())],
+            );
         }
         if let Some(region) = &card.caller.region {
             number = format!("{number} ({region})");
         }
-        let key = if card.caller.known { "screen-caller" } else { "screen-caller-unknown" };
+        let key = if card.caller.known {
+            "screen-caller"
+        } else {
+            "screen-caller-unknown"
+        };
         self.words.say(key, &[("number", number)])
     }
 
     fn client(&self, client: &Client) -> String {
         let mut parts = vec![client.name.clone()];
-        for member in client.organisations.iter().filter(|member| member.name != client.name) {
+        for member in client
+            .organisations
+            .iter()
+            .filter(|member| member.name != client.name)
+        {
             parts.push(match &member.position {
                 Some(position) => format!("{} ({position})", member.name),
                 None => member.name.clone(),
@@ -153,29 +207,55 @@ impl Lines<'_> {
             Some(name) => self.words.say("screen-manager", &[("name", name)]),
             None => self.plain("screen-no-manager"),
         });
-        parts.extend(client.flags.iter().map(|flag| self.plain(&format!("flag-{flag}"))));
-        self.words.say("screen-client", &[("client", parts.join(" · "))])
+        parts.extend(
+            client
+                .flags
+                .iter()
+                .map(|flag| self.plain(&format!("flag-{flag}"))),
+        );
+        self.words
+            .say("screen-client", &[("client", parts.join(" · "))])
     }
 
     fn due(&self, key: &str, task: &Due) -> String {
-        let due = task.due.as_deref().map_or_else(|| "—".to_owned(), |due| self.time(due));
-        self.words.say(key, &[("title", task.title.clone()), ("due", due)])
+        let due = task
+            .due
+            .as_deref()
+            .map_or_else(|| "—".to_owned(), |due| self.time(due));
+        self.words
+            .say(key, &[("title", task.title.clone()), ("due", due)])
     }
 
     fn interaction(&self, entry: &Interaction) -> String {
         let at = ("at", self.time(&entry.at));
         let agent = entry.agent_name.clone().unwrap_or_else(|| "—".to_owned());
         if entry.missed {
-            return self.words.say("screen-history-missed", &[at, ("agent", agent)]);
+            return self
+                .words
+                .say("screen-history-missed", &[at, ("agent", agent)]);
         }
-        let key = if entry.recorded { "screen-history-recorded" } else { "screen-history" };
-        self.words.say(key, &[at, ("agent", agent), ("talk", self.words.length(entry.talk_ms))])
+        let key = if entry.recorded {
+            "screen-history-recorded"
+        } else {
+            "screen-history"
+        };
+        self.words.say(
+            key,
+            &[
+                at,
+                ("agent", agent),
+                ("talk", self.words.length(entry.talk_ms)),
+            ],
+        )
     }
 
     /// Whose client it is and by which rule the call came, in one line (S2).
     pub(crate) fn why(&self, why: &Why) -> String {
         let owner = why.owner.as_ref().map(named).unwrap_or_default();
-        let mut line = self.words.say(&format!("screen-why-{}", why.ownership), &[("owner", owner)]);
+        let mut line = self.words.say(
+            &format!("screen-why-{}", why.ownership),
+            &[("owner", owner)],
+        );
         line = format!("{line}; {}", self.rule(why.rule));
         for past in &why.previous {
             let end = self.plain(&format!("end-{}", past.end));
@@ -192,11 +272,20 @@ impl Lines<'_> {
                 let place = (u16::from(match_index) + 1).to_string();
                 self.words.say("rule-assigned-nth", &[("place", place)])
             }
-            Rule::Skilled { level, idle_ms: None } => {
-                self.words.say("rule-skilled", &[("level", level.to_string())])
-            }
-            Rule::Skilled { level, idle_ms: Some(idle) } => {
-                let facts = [("level", level.to_string()), ("idle", self.words.length(idle))];
+            Rule::Skilled {
+                level,
+                idle_ms: None,
+            } => self
+                .words
+                .say("rule-skilled", &[("level", level.to_string())]),
+            Rule::Skilled {
+                level,
+                idle_ms: Some(idle),
+            } => {
+                let facts = [
+                    ("level", level.to_string()),
+                    ("idle", self.words.length(idle)),
+                ];
                 self.words.say("rule-skilled-idle", &facts)
             }
         }
@@ -206,8 +295,13 @@ impl Lines<'_> {
         match lead {
             None => self.plain("offer-lead-none"),
             Some(lead) => {
-                let key = if lead.confirmed { "offer-lead" } else { "offer-lead-unconfirmed" };
-                self.words.say(key, &[("lead", self.words.length(lead.micros / 1_000))])
+                let key = if lead.confirmed {
+                    "offer-lead"
+                } else {
+                    "offer-lead-unconfirmed"
+                };
+                self.words
+                    .say(key, &[("lead", self.words.length(lead.micros / 1_000))])
             }
         }
     }
@@ -220,7 +314,11 @@ impl Lines<'_> {
     pub(crate) fn time(&self, at: &str) -> String {
         at.parse::<Timestamp>().map_or_else(
             |_| at.to_owned(),
-            |at| at.to_zoned(self.zone.clone()).strftime("%d.%m.%Y %H:%M").to_string(),
+            |at| {
+                at.to_zoned(self.zone.clone())
+                    .strftime("%d.%m.%Y %H:%M")
+                    .to_string()
+            },
         )
     }
 }
@@ -243,7 +341,11 @@ fn money(minor: i64, currency: &str) -> String {
         }
         grouped.push(digit);
     }
-    if rest == 0 { format!("{grouped} {currency}") } else { format!("{grouped}.{rest:02} {currency}") }
+    if rest == 0 {
+        format!("{grouped} {currency}")
+    } else {
+        format!("{grouped}.{rest:02} {currency}")
+    }
 }
 
 #[cfg(test)]
@@ -255,9 +357,20 @@ mod tests {
 
     fn lines(frame: &serde_json::Value) -> Vec<String> {
         let words = Words::new(Language::English).unwrap();
-        let name = |id: &str| if id == "7" { "Anna".to_owned() } else { id.to_owned() };
+        let name = |id: &str| {
+            if id == "7" {
+                "Anna".to_owned()
+            } else {
+                id.to_owned()
+            }
+        };
         let frame: Frame = serde_json::from_value(frame.clone()).unwrap();
-        Lines { words: &words, zone: &TimeZone::UTC, name: &name }.of(&frame.fact)
+        Lines {
+            words: &words,
+            zone: &TimeZone::UTC,
+            name: &name,
+        }
+        .of(&frame.fact)
     }
 
     #[test]
@@ -285,9 +398,20 @@ mod tests {
         });
         let text = lines(&card).join("\n");
         for wanted in [
-            "Anna", "+79161234567 (RU)", "Ivan Orlov · North Cable (buyer)", "Boris", "VIP", "Radio", "Offer sent",
-            "1\u{a0}250\u{a0}000 RUB", "Call back", "02.03.2026 09:00", "Wants a discount", "27.02.2026 09:30",
-            "skill 9 for the line, idle for 4.2 s", "did not answer",
+            "Anna",
+            "+79161234567 (RU)",
+            "Ivan Orlov · North Cable (buyer)",
+            "Boris",
+            "VIP",
+            "Radio",
+            "Offer sent",
+            "1\u{a0}250\u{a0}000 RUB",
+            "Call back",
+            "02.03.2026 09:00",
+            "Wants a discount",
+            "27.02.2026 09:30",
+            "skill 9 for the line, idle for 4.2 s",
+            "did not answer",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
         }
@@ -297,19 +421,37 @@ mod tests {
     fn other_frames_are_one_line_and_unknown_ones_none() {
         let frame = |kind: &str, more: serde_json::Value| {
             let mut frame = json!({"id": "1", "cursor": "c", "at": "2026-03-01T09:30:00Z", "type": kind, "call": "5"});
-            frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            frame
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             lines(&frame)
         };
-        let ringing = frame("call.ringing", json!({"agent": "7", "lead": {"micros": 12_000, "confirmed": true, "clients": 1}}));
-        assert!(ringing[0].contains("Anna") && ringing[0].contains("12 ms before"), "{ringing:?}");
+        let ringing = frame(
+            "call.ringing",
+            json!({"agent": "7", "lead": {"micros": 12_000, "confirmed": true, "clients": 1}}),
+        );
+        assert!(
+            ringing[0].contains("Anna") && ringing[0].contains("12 ms before"),
+            "{ringing:?}"
+        );
         let held = frame("call.updated", json!({"by": "agent", "held": true}));
         assert_eq!(held.len(), 1);
-        assert_ne!(held, frame("call.updated", json!({"by": "agent", "held": false})));
+        assert_ne!(
+            held,
+            frame("call.updated", json!({"by": "agent", "held": false}))
+        );
         let missed = json!({"cause": "caller_cancelled", "by": "client", "agent": "7", "talk_ms": 0, "wait_ms": 9, "missed": true});
         assert!(frame("call.ended", missed)[0].contains("the caller gave up"));
-        let away = frame("agent.changed", json!({"agent": "7", "state": "away", "reason": "unregistered"}));
+        let away = frame(
+            "agent.changed",
+            json!({"agent": "7", "state": "away", "reason": "unregistered"}),
+        );
         assert!(away[0].contains("no telephone registered"), "{away:?}");
-        let wrap_up = frame("agent.changed", json!({"agent": "7", "state": "wrap_up", "call": "5"}));
+        let wrap_up = frame(
+            "agent.changed",
+            json!({"agent": "7", "state": "wrap_up", "call": "5"}),
+        );
         assert!(wrap_up[0].contains("in wrap-up"), "{wrap_up:?}");
         assert!(frame("campaign.moved", json!({})).is_empty());
     }

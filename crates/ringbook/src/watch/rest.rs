@@ -95,7 +95,11 @@ impl Rest {
 
     /// Whether the daemon answers and says that it is well.
     pub(crate) async fn is_up(&self) -> bool {
-        let answer = self.client.get(format!("{}/health", self.base)).send().await;
+        let answer = self
+            .client
+            .get(format!("{}/health", self.base))
+            .send()
+            .await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
@@ -150,9 +154,13 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_words_of_the_api() {
-        let body = br#"{"type":"x","title":"A field was refused","status":422,"detail":"name: is empty"}"#;
+        let body =
+            br#"{"type":"x","title":"A field was refused","status":422,"detail":"name: is empty"}"#;
         let said = refusal(StatusCode::UNPROCESSABLE_ENTITY, body);
         assert_eq!(said, "422 A field was refused: name: is empty");
-        assert_eq!(refusal(StatusCode::BAD_GATEWAY, b"<html>"), "502 Bad Gateway");
+        assert_eq!(
+            refusal(StatusCode::BAD_GATEWAY, b"<html>"),
+            "502 Bad Gateway"
+        );
     }
 }

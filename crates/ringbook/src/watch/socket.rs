@@ -53,7 +53,10 @@ impl Socket {
     pub(crate) async fn next(&mut self) -> Result<Value> {
         loop {
             let message = self.stream.next().await;
-            match message.context("the connection has ended")?.context("the connection broke")? {
+            match message
+                .context("the connection has ended")?
+                .context("the connection broke")?
+            {
                 Message::Text(text) => {
                     return serde_json::from_str(&text).context("a frame is not JSON");
                 }
@@ -102,6 +105,9 @@ mod tests {
         assert_eq!(url.path(), "/api/v1/events");
         assert_eq!(url.query_pairs().next().unwrap().1, "a b/7&x=+");
         assert!(address("https://x", None).is_err());
-        assert_eq!(address("http://h:1", None).unwrap(), "ws://h:1/api/v1/events");
+        assert_eq!(
+            address("http://h:1", None).unwrap(),
+            "ws://h:1/api/v1/events"
+        );
     }
 }
