@@ -222,6 +222,7 @@ mod tests {
         for text in [
             "\"x <sip:a@b.example>",
             "O\"x <sip:ceo@bank> <sip:evil@host.example>",
+            "O\"x <sip:ceo@bank>;x=<sip:evil@host.example>",
             "<sip:a@b.example",
             "<sip:a@b.example<sip:c@d.example>>",
             "<sip:a@b.example> x",

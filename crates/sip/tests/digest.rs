@@ -192,6 +192,16 @@ fn wrong_passwords_and_unknown_users_get_the_same_verdict() {
 }
 
 #[test]
+fn even_who_guesses_the_dummy_is_an_unknown_user() {
+    // With this seed the dummy is the hash of "nobody" and 33 colons, which can be written as an HA1.
+    let mut challenger = Challenger::new(REALM, [b':'; 32], Duration::from_secs(300), 10);
+    let challenge = fresh(&mut challenger, &[Algorithm::Md5]);
+    let dummy = ha1(Algorithm::Md5, "nobody", "", &":".repeat(31));
+    let value = respond(&challenge, "999", &dummy, "INVITE", URI, "0a4f113b", 1);
+    assert_eq!(verify(&mut challenger, NOW, source(), &value), bad("999"));
+}
+
+#[test]
 fn a_nonce_is_stale_when_old_from_elsewhere_forged_or_of_another_process() {
     let mut challenger = challenger(10);
     let challenge = fresh(&mut challenger, &[Algorithm::Md5]);
