@@ -38,6 +38,23 @@ fn free_port() -> u16 {
     socket.local_addr().expect("a socket has an address").port()
 }
 
+/// The words six times over: baresip hangs up when its file ends.
+fn write_often(words: &[i16], file: &Path) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(file, spec).expect("a WAV file can be made");
+    for _ in 0..6 {
+        words
+            .iter()
+            .for_each(|sample| writer.write_sample(*sample).expect("there is space"));
+    }
+    writer.finalize().expect("there is space");
+}
+
 fn free_tcp_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     listener
@@ -47,17 +64,21 @@ fn free_tcp_port() -> u16 {
 }
 
 impl Baresip {
-    /// Starts a telephone that registers as `user` at `registrar`, speaks the WAV file and writes what it hears.
+    /// Starts a telephone that registers as `user` at `registrar`, speaks the words and writes what it hears.
+    ///
+    /// It stands at 127.0.0.1: its RTP leaves from there whatever address its SDP names.
     pub fn start(
         registrar: SocketAddr,
         (user, secret): (&str, &str),
-        words: &Path,
+        words: &[i16],
         mode: AnswerMode,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let control = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_tcp_port());
         let path = folder.path().display();
-        let sip = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
+        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
+        let spoken = folder.path().join("words.wav");
+        write_often(words, &spoken);
         let modules = [
             "account", "aubridge", "aufile", "ctrl_tcp", "g711", "menu", "sndfile",
         ];
@@ -69,11 +90,12 @@ impl Baresip {
             })
             .collect();
         let config = format!(
-            "poll_method epoll\nsip_listen {sip}\nnet_interface lo\nmodule_path /usr/lib/baresip/modules\n{lines}\
+            "poll_method epoll\nsip_listen {local}\nnet_interface {}\nmodule_path /usr/lib/baresip/modules\n{lines}\
              audio_player aubridge,nobody\naudio_source aufile,{}\naudio_alert aubridge,bell\n\
              audio_srate 8000\naudio_channels 1\nrtp_ports 40000-49999\n\
              ctrl_tcp_listen {control}\nsnd_path {path}\n",
-            words.display(),
+            local.ip(),
+            spoken.display(),
         );
         let mode = if mode == AnswerMode::Auto {
             "auto"
@@ -97,14 +119,14 @@ impl Baresip {
             .spawn()
             .expect("baresip is installed");
         let control = connect(control, folder.path());
-        let mut phone = Self {
+        let phone = Self {
             process,
             control,
             received: Vec::new(),
             events: Vec::new(),
             folder,
         };
-        phone.wait_for("REGISTER_OK");
+        phone.wait_for_log("200 OK");
         phone
     }
 
@@ -134,6 +156,19 @@ impl Baresip {
                 Err(_) => continue,
             }
             self.take_events();
+        }
+    }
+
+    /// Waits until baresip says this; its first events are over before anybody can listen to them.
+    fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(
+                Instant::now() < deadline,
+                "no {text}; baresip says:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -84,7 +84,7 @@ impl Company {
     /// A client with one number and an assigned manager; returns the id.
     pub async fn person(&self, name: &str, number: &str, manager: Option<usize>) -> String {
         let manager = manager.map(|agent| &self.agents[agent].id);
-        let person = json!({ "name": name, "manager": manager, "numbers": [{ "number": number }] });
+        let person = json!({ "name": name, "manager": manager, "numbers": [{ "typed": number }] });
         id(&self.rest.post("persons", &person).await)
     }
 

@@ -69,9 +69,10 @@ pub fn build_folder() -> PathBuf {
         .to_path_buf()
 }
 
-/// The program under test.
+/// The program under test: that of this build, or the one that `RINGBOOK_PROGRAM` names.
 pub fn program() -> PathBuf {
-    let program = build_folder().join("ringbook");
+    let named = std::env::var_os("RINGBOOK_PROGRAM").map(PathBuf::from);
+    let program = named.unwrap_or_else(|| build_folder().join("ringbook"));
     assert!(
         program.exists(),
         "{} is missing: cargo build --release -p ringbook",

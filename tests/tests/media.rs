@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 use tests::{
-    audio::{
-        Law, assert_continuous, assert_heard, assert_not_heard, recording, speech, speech_file,
-    },
+    audio::{Law, assert_continuous, assert_heard, assert_not_heard, recording, speech},
     baresip::{AnswerMode, Baresip},
     company::Company,
     daemon::Options,
@@ -181,7 +179,7 @@ async fn baresip_as_the_agent_hears_the_client_and_is_heard() {
     let mut phone = Baresip::start(
         company.daemon.sip(),
         (&user, &secret),
-        &speech_file("agent-ru"),
+        &speech("agent-ru"),
         AnswerMode::Manual,
     );
     let client = Voice::open(
@@ -226,7 +224,7 @@ async fn baresip_holds_resumes_and_hangs_up() {
     let mut phone = Baresip::start(
         company.daemon.sip(),
         (&user, &secret),
-        &speech_file("agent-ru"),
+        &speech("agent-ru"),
         AnswerMode::Auto,
     );
     let events = company.events(0).await;

@@ -64,7 +64,10 @@ fn adopt_what_is_compiled(folder: &Path) {
     fs::create_dir_all(&own).unwrap();
     let parts = ["deps", "build", ".fingerprint"].map(|part| release().join(part));
     let copied = Command::new("cp").arg("-al").args(parts).arg(&own).status();
-    assert!(copied.unwrap().success(), "hard links within the target folder");
+    assert!(
+        copied.unwrap().success(),
+        "hard links within the target folder"
+    );
 }
 
 /// Runs cargo so that our crates, and only ours, are compiled with the mutant.
