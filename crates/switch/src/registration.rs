@@ -83,11 +83,8 @@ impl Switch {
         let refused = |reason, remedy| Err(Challenged::Refused(Why { reason, remedy }));
         match verdict {
             Verdict::Ok { user } => self.owned_address(request, &user),
-            Verdict::Stale => Err(Challenged::Stale),
-            Verdict::Replayed => refused(
-                "the credentials were used before",
-                "let the phone count nc up",
-            ),
+            // Both had the right password: a new nonce is all that is missing.
+            Verdict::Stale | Verdict::Replayed => Err(Challenged::Stale),
             Verdict::Malformed => refused(
                 "the credentials cannot be read",
                 "look at the phone's settings",

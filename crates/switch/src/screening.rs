@@ -287,7 +287,11 @@ fn calling_number(invite: &Request, trusted: bool) -> String {
     if hidden {
         String::new()
     } else {
-        number.chars().take(64).collect()
+        number
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(64)
+            .collect()
     }
 }
 
