@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 use crate::rest::Rest;
 
-/// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take before a test fails; longer than the 32 s after which SIP gives up.
+pub const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What is special about a daemon.
 #[derive(Clone, Debug)]

@@ -188,7 +188,7 @@ async fn the_agent_is_free(company: &Company, phone: &Live<Phone>) {
         phone.script.push_back(Answering::Answer {
             after: Duration::from_millis(100),
             then,
-        })
+        });
     });
     let caller = company.call_from(9, "+79169999999", Intent::patient());
     assert_eq!(caller.wait_for_end(), Outcome::Ended);

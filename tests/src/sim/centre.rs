@@ -1,102 +1,31 @@
 //! The simulation itself: one queue of happenings in virtual time around the exchange.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use call::{Command, EffectRequest, Notice};
-use model::{AgentChanged, Directory, Now, UserId, Utc};
-use switch::{Input, Output, Path, Resources, Settings, Switch};
+use call::{Command, EffectRequest};
+use model::{AgentChanged, Directory, UserId, Utc};
+use switch::{Input, Path, Resources, Switch};
 
 use super::{
     caller::{Caller, Intent},
     chance::Chance,
-    company::{Company, Size, caller_address, caller_number, exchange, line_number},
+    company::{Company, caller_address, caller_number, exchange, line_number},
     message::{Message, number_of},
     network::Network,
     phone::Phone,
     plane::Plane,
+    setup::Setup,
     wire::Record,
-    world::{Fate, Store, Troubles, World},
+    world::World,
 };
 
 /// Wall time at the start: 2026-03-02 09:00 UTC.
-const DAWN: Utc = Utc::from_secs(1_772_442_000);
+pub(super) const DAWN: Utc = Utc::from_secs(1_772_442_000);
 /// More inputs than this at one instant mean that the exchange goes round in circles.
 const MOST_AT_ONCE: u32 = 20_000;
 
-/// What a simulation is like.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Agents, telephones, lines.
-    pub size: Size,
-    /// Callers who dial by themselves, and within which time.
-    pub callers: (usize, Duration),
-    /// The network until it is healed.
-    pub network: Network,
-    /// The world until it is healed.
-    pub troubles: Troubles,
-    /// How often the process is killed and started again before the healing.
-    pub restarts: usize,
-    /// Agents go away and come back, and have wrap-up times.
-    pub moods: bool,
-}
-
-impl Setup {
-    /// Nothing goes wrong, nobody calls by themselves.
-    pub fn calm(agents: usize, devices: usize) -> Self {
-        Self {
-            size: Size {
-                agents,
-                devices: (devices, devices),
-                lines: 1,
-            },
-            callers: (0, Duration::ZERO),
-            network: Network::healthy(),
-            troubles: Troubles::none(),
-            restarts: 0,
-            moods: false,
-        }
-    }
-
-    /// Everything may go wrong.
-    pub fn drawn(chance: &mut Chance) -> Self {
-        let agents = 2 + usize::try_from(chance.below(6)).unwrap_or(0);
-        let callers = 8 + usize::try_from(chance.below(25)).unwrap_or(0);
-        let mut troubles = if chance.permille(250) {
-            Troubles::none()
-        } else {
-            Troubles::drawn(chance)
-        };
-        let restarts = usize::from(chance.permille(300));
-        if restarts > 0 {
-            // What recovery needs is in the store before an INVITE leaves; without a store nobody could know it.
-            troubles.store = Store::Fast;
-        }
-        Self {
-            size: Size {
-                agents,
-                devices: (1, 2),
-                lines: 2,
-            },
-            callers: (callers, chance.millis(20_000, 120_000)),
-            network: if chance.permille(250) {
-                Network::healthy()
-            } else {
-                Network::drawn(chance)
-            },
-            troubles,
-            restarts,
-            moods: true,
-        }
-    }
-}
-
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     ToSwitch(SocketAddr, Vec<u8>),
     ToParty(SocketAddr, Vec<u8>),
     Party(SocketAddr),
@@ -137,16 +66,16 @@ pub struct Centre {
     pub healed_at: Option<Duration>,
     /// Print what happens.
     pub talkative: bool,
-    directory: Arc<Directory>,
-    switch: Option<Switch>,
-    born: Duration,
-    wake: Option<Duration>,
-    queue: BTreeMap<(Duration, u64), Happening>,
-    sequence: u64,
-    network: Network,
-    chance: Chance,
-    deaf: BTreeMap<SocketAddr, u32>,
-    at_once: (Duration, u32),
+    pub(super) directory: Arc<Directory>,
+    pub(super) switch: Option<Switch>,
+    pub(super) born: Duration,
+    pub(super) wake: Option<Duration>,
+    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    pub(super) sequence: u64,
+    pub(super) network: Network,
+    pub(super) chance: Chance,
+    pub(super) deaf: BTreeMap<SocketAddr, u32>,
+    pub(super) at_once: (Duration, u32),
 }
 
 impl Centre {
@@ -212,43 +141,6 @@ impl Centre {
         centre
     }
 
-    fn plan(&mut self, setup: &Setup, users: &[UserId]) {
-        let (callers, span) = setup.callers;
-        let begin = Duration::from_secs(3);
-        for _ in 0..callers {
-            let at = begin + self.chance.between(Duration::ZERO, span);
-            let line = usize::try_from(self.chance.below(setup.size.lines as u64)).unwrap_or(0);
-            let intent = Intent::drawn(&mut self.chance);
-            self.place(at, line, intent);
-        }
-        for _ in 0..setup.restarts {
-            let at = begin
-                + self
-                    .chance
-                    .between(Duration::ZERO, span + Duration::from_secs(20));
-            self.at(at, Happening::Kill);
-        }
-        if setup.moods {
-            for _ in 0..self.chance.below(8) {
-                let agent = *self.chance.pick(users);
-                let at = begin + self.chance.between(Duration::ZERO, span);
-                let back = at + self.chance.millis(1_000, 40_000);
-                self.at(
-                    at,
-                    Happening::Command(Command::SetAway { agent, away: true }),
-                );
-                self.at(
-                    back,
-                    Happening::Command(Command::SetAway { agent, away: false }),
-                );
-                self.at(back, Happening::Command(Command::EndWrapUp { agent }));
-            }
-        }
-        if callers > 0 {
-            self.at(begin + span + Duration::from_secs(25), Happening::Heal);
-        }
-    }
-
     /// Lets one more caller dial line `line` at `at`; returns the caller's address.
     pub fn place(&mut self, at: Duration, line: usize, intent: Intent) -> SocketAddr {
         let number = self.callers.len();
@@ -291,13 +183,13 @@ impl Centre {
             .unwrap_or_default()
     }
 
-    fn at(&mut self, at: Duration, happening: Happening) {
+    pub(super) fn at(&mut self, at: Duration, happening: Happening) {
         self.sequence += 1;
         self.queue
             .insert((at.max(self.now), self.sequence), happening);
     }
 
-    fn later(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn later(&mut self, after: Duration, happening: Happening) {
         self.at(self.now + after, happening);
     }
 
@@ -327,7 +219,7 @@ impl Centre {
         true
     }
 
-    fn circles(&mut self) -> bool {
+    pub(super) fn circles(&mut self) -> bool {
         if self.at_once.0 == self.now {
             self.at_once.1 += 1;
         } else {
@@ -342,7 +234,7 @@ impl Centre {
         self.at_once.1 >= MOST_AT_ONCE
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::ToSwitch(party, bytes) => {
                 if self.switch.is_some() {
@@ -387,7 +279,7 @@ impl Centre {
         }
     }
 
-    fn deliver(&mut self, party: SocketAddr, bytes: &[u8]) {
+    pub(super) fn deliver(&mut self, party: SocketAddr, bytes: &[u8]) {
         let Some(message) = Message::parse(bytes) else {
             return self
                 .wrongs
@@ -406,7 +298,7 @@ impl Centre {
     }
 
     /// Puts what a party wants to send on the network, and notes when it wants to be woken.
-    fn pump(&mut self, party: SocketAddr) {
+    pub(super) fn pump(&mut self, party: SocketAddr) {
         let (out, next) = if let Some(phone) = self.phones.get_mut(&party) {
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
@@ -425,252 +317,5 @@ impl Centre {
         if let Some(next) = next {
             self.at(next, Happening::Party(party));
         }
-    }
-
-    fn record(&mut self, incoming: bool, party: SocketAddr, bytes: &[u8]) {
-        if let Some(message) = Message::parse(bytes) {
-            let record = Record {
-                at: self.now,
-                incoming,
-                party,
-                life: self.life,
-                message,
-            };
-            if self.talkative {
-                println!("{record}");
-            }
-            self.wire.push(record);
-        }
-    }
-
-    fn utc(&self) -> Utc {
-        DAWN + self.now
-    }
-
-    fn input(&mut self, input: Input) {
-        let now = Now {
-            mono: self.now - self.born,
-            utc: self.utc(),
-        };
-        let Some(mut switch) = self.switch.take() else {
-            return;
-        };
-        switch.handle(now, input);
-        loop {
-            match switch.poll() {
-                Output::Send { path, bytes } => {
-                    self.record(false, path.remote, &bytes);
-                    for delay in self.network.carry(&mut self.chance) {
-                        self.later(delay, Happening::ToParty(path.remote, bytes.clone()));
-                    }
-                }
-                Output::Media(command) => self.media(command),
-                Output::Effect(request) => self.effect(request),
-                Output::Notice(notice) => self.notice(notice),
-                Output::WakeAt { at, .. } => {
-                    self.wake = at.map(|at| at + self.born);
-                    break;
-                }
-            }
-        }
-        self.switch = Some(switch);
-    }
-
-    fn media(&mut self, command: media::plane::Command) {
-        if self.talkative {
-            println!("{:>10.4} media {command:?}", self.now.as_secs_f64());
-        }
-        let fails = self.chance.permille(self.world.troubles.taken_ports);
-        for event in self.plane.order(self.now, command, fails) {
-            let delay = self.chance.millis(0, 3);
-            self.later(delay, Happening::Media(self.life, event));
-        }
-    }
-
-    fn effect(&mut self, request: EffectRequest) {
-        let fate = self.world.begin(self.now, &request);
-        if self.talkative {
-            let what = match &request.effect {
-                call::Effect::Commit { events } => events
-                    .iter()
-                    .map(|event| event.kind.name())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                other => format!("{other:?}"),
-            };
-            let (at, id) = (self.now.as_secs_f64(), request.id);
-            println!(
-                "{at:>10.4} effect {}/{} {what}: {fate:?}",
-                id.call, id.number
-            );
-        }
-        if let Fate::DoneAt(at) = fate {
-            self.at(at, Happening::Effect(self.life, request));
-        }
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        match notice {
-            Notice::Agent(changed) => {
-                self.agents.insert(changed.agent, changed);
-            }
-            Notice::Bindings { device, bindings } => {
-                self.world.bindings.insert(device, bindings);
-            }
-            Notice::Refused(refusal) => {
-                if self.talkative {
-                    println!("{:>10.4} {refusal:?}", self.now.as_secs_f64());
-                }
-            }
-            Notice::Drained => {}
-        }
-    }
-
-    fn second(&mut self) {
-        self.later(Duration::from_secs(1), Happening::Second);
-        let (phones, callers) = (&self.phones, &self.callers);
-        let sends = |media: SocketAddr| {
-            callers
-                .values()
-                .any(|caller| caller.media == media && caller.sends())
-                || phones.values().any(|phone| phone.sends_from(media))
-        };
-        for event in self.plane.silent(self.now, sends) {
-            self.input(Input::Media(event));
-        }
-        if self
-            .healed_at
-            .is_some_and(|at| self.now > at + Duration::from_secs(2))
-        {
-            self.listen();
-        }
-    }
-
-    /// In a conversation without faults the client hears the agent who was given the call.
-    fn listen(&mut self) {
-        let mut deaf = BTreeSet::new();
-        for (address, caller) in &self.callers {
-            let fresh = caller
-                .answered_at
-                .zip(self.healed_at)
-                .is_some_and(|(at, healed)| at > healed && self.now > at + Duration::from_secs(1));
-            let Some(talk) = caller
-                .talk
-                .as_ref()
-                .filter(|talk| fresh && !talk.over && caller.sends())
-            else {
-                continue;
-            };
-            let heard = talk.remote_media.and_then(|ours| self.plane.heard_at(ours));
-            let number = caller.number.trim_start_matches('+');
-            if heard
-                .and_then(|far| self.media_of.get(&far))
-                .map(String::as_str)
-                != Some(number)
-            {
-                deaf.insert(*address);
-            }
-        }
-        self.deaf.retain(|address, _| deaf.contains(address));
-        for address in deaf {
-            let seconds = self.deaf.entry(address).or_default();
-            *seconds += 1;
-            if *seconds == 2 {
-                self.wrongs.push(format!(
-                    "at {:?} {address} is in a conversation and hears nobody",
-                    self.now
-                ));
-            }
-        }
-    }
-
-    fn die(&mut self) {
-        if self.switch.take().is_none() {
-            return;
-        }
-        if self.talkative {
-            println!("{:>10.4} --- killed ---", self.now.as_secs_f64());
-        }
-        // Entries that were on their way to the disk may have reached it.
-        let reach = self.chance.below(4);
-        let life = self.life;
-        let commits = self.queue.values().filter_map(|happening| match happening {
-            Happening::Effect(of, request) if *of == life => match &request.effect {
-                call::Effect::Commit { events } => Some(events.clone()),
-                _ => None,
-            },
-            _ => None,
-        });
-        let reached: Vec<_> = commits
-            .take(usize::try_from(reach).unwrap_or(0))
-            .flatten()
-            .collect();
-        self.world.journal.extend(reached);
-        self.world.process_died();
-        self.plane.reset();
-        self.wake = None;
-        self.life += 1;
-        let down = self.chance.millis(50, 3_000);
-        self.later(down, Happening::Boot);
-    }
-
-    fn boot(&mut self) {
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.chance.draw().to_le_bytes());
-        self.born = self.now;
-        let now = Now {
-            mono: Duration::ZERO,
-            utc: self.utc(),
-        };
-        self.switch = Some(Switch::new(Settings::default(), seed, now));
-        self.input(Input::Directory(Arc::clone(&self.directory)));
-        let bindings = self.world.bindings.values().flatten().cloned().collect();
-        self.input(Input::Bindings(bindings));
-        let open = self.world.open_calls();
-        if !open.is_empty() {
-            self.input(Input::Recover(open));
-        }
-    }
-
-    fn heal(&mut self) {
-        self.healed_at = Some(self.now);
-        self.network = Network::healthy();
-        for request in self.world.heal() {
-            self.at(self.now, Happening::Effect(self.life, request));
-        }
-        if self.talkative {
-            println!("{:>10.4} --- healed ---", self.now.as_secs_f64());
-        }
-    }
-
-    /// Faults first, then healed until quiet.
-    pub fn run_until_quiet(&mut self) {
-        if self.healed_at.is_none() {
-            let healed = self
-                .queue
-                .values()
-                .any(|happening| matches!(happening, Happening::Heal));
-            if healed {
-                self.run(Duration::from_secs(3_600), |centre| {
-                    centre.healed_at.is_some()
-                });
-            } else {
-                self.heal();
-            }
-        }
-        let patience = self.now + Duration::from_secs(900);
-        self.run(patience, |centre| {
-            centre.resources().calls == 0
-                && centre
-                    .callers
-                    .values()
-                    .all(|caller| caller.outcome.is_some())
-        });
-        for phone in self.phones.values_mut() {
-            phone.retired = true;
-        }
-        // Every timer of RFC 3261, the wrap-up times and the last registrations run out.
-        let end = self.now + Duration::from_secs(240);
-        self.run(end, |_| false);
     }
 }
