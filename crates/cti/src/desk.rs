@@ -80,7 +80,7 @@ impl Desk {
         let mut requests = Vec::with_capacity(MOST_AT_ONCE);
         let mut writing: Option<BoxFuture<'static, Written>> = None;
         let mut open = true;
-        while open || !self.commits.is_empty() || !self.reads.is_empty() {
+        while open || !self.commits.is_empty() {
             let wake = self.next_wake();
             tokio::select! {
                 biased;

@@ -162,6 +162,9 @@ async fn everybody_sees_what_their_rights_allow() {
 async fn a_client_that_comes_back_gets_every_event_exactly_once() {
     let mut room = Room::new().await;
     let anna = room.company.anna;
+    // Somebody who is always there: cards are read, and facts are durable before they are handed out.
+    let mut admin = room.attach(room.company.admin, None);
+    admin.ready().await;
     let (_, mut cursor) = room.attach(anna, None).ready().await;
     let start = cursor.clone();
     let mut got = Vec::new();
@@ -196,6 +199,12 @@ async fn a_client_that_comes_back_gets_every_event_exactly_once() {
     let (all, _) = room.attach(anna, Some(&start)).ready().await;
     assert_eq!(got, ids(&all));
     assert_eq!(got.len(), calls.len() * 5);
+
+    let mut live = Vec::new();
+    while let Some(frame) = admin.0.try_next() {
+        live.push(serde_json::from_str(&frame).unwrap());
+    }
+    assert_eq!(ids(&live), got);
 
     // A restart changes nothing.
     let room = room.restart().await;
@@ -386,4 +395,38 @@ async fn whoever_connects_while_an_offer_is_being_written_gets_its_whole_card() 
     }
     assert_eq!(card["partial"], false);
     assert_eq!(card["deals"][0]["stage"], "Offer sent");
+}
+
+#[tokio::test]
+async fn what_is_durable_but_not_handed_out_yet_is_neither_lost_nor_doubled() {
+    let mut room = Room::new().await;
+    let anna = room.company.anna;
+    let mut admin = room.attach(room.company.admin, None);
+    let (_, start) = admin.ready().await;
+    room.cards.send_replace(false);
+    let mut call = room.offer(ANNA_NUMBER, anna).await;
+    let mut without = room.attach(anna, None);
+    let mut with = room.attach(anna, Some(&start));
+    room.cards.send_replace(true);
+    room.commit(&mut call, vec![ended(None)]).await;
+    for screen in [&mut without, &mut with] {
+        assert_eq!(screen.ready().await.0, [Value::Null; 0]);
+        screen.expect("call.offered").await;
+        screen.expect("call.ended").await;
+    }
+}
+
+#[tokio::test]
+async fn a_card_that_the_database_withholds_goes_out_with_what_is_known() {
+    let mut room = Room::new().await;
+    let anna = room.company.anna;
+    let mut screen = room.attach(anna, None);
+    screen.ready().await;
+    room.cards.send_replace(false);
+    room.offer(ANNA_NUMBER, anna).await;
+    let card = screen.expect("call.offered").await;
+    assert_eq!(card["partial"], true);
+    assert_eq!(card["clients"][0]["name"], "Ivan Petrov");
+    assert_eq!(card["clients"][0]["manager"]["name"], "Anna");
+    assert_eq!(room.hub.counts().partial_cards, 1);
 }

@@ -69,6 +69,52 @@ impl Journal<Event> for GatedJournal {
     }
 }
 
+/// A database whose cards a test can hold back.
+pub struct GatedBase {
+    store: Store,
+    open: watch::Receiver<bool>,
+}
+
+#[async_trait::async_trait]
+impl crm::Cards for GatedBase {
+    async fn card(&self, caller: &CallerIdentity) -> crm::Result<crm::Card> {
+        let mut open = self.open.clone();
+        let _ = open.wait_for(|open| *open).await;
+        self.store.cards().card(caller).await
+    }
+}
+
+macro_rules! delegate {
+    ($($name:ident: $kind:ty),* $(,)?) => {$(
+        fn $name(&self) -> &$kind {
+            self.store.$name()
+        }
+    )*};
+}
+
+impl Base for GatedBase {
+    delegate! {
+        users: dyn crm::Users,
+        sessions: dyn crm::Sessions,
+        devices: dyn crm::Repository<crm::DeviceData>,
+        lines: dyn crm::Repository<LineData>,
+        trunks: dyn crm::Repository<TrunkData>,
+        settings: dyn crm::Settings,
+        organisations: dyn crm::Repository<OrganisationData>,
+        persons: dyn crm::Repository<PersonData>,
+        notes: dyn crm::Repository<NoteData>,
+        deals: dyn crm::Repository<DealData>,
+        tasks: dyn crm::Repository<TaskData>,
+        interactions: dyn crm::Interactions,
+        calls: dyn crm::Calls,
+        identification: dyn crm::Identification,
+    }
+
+    fn cards(&self) -> &dyn crm::Cards {
+        self
+    }
+}
+
 /// The company: Anna's client Cable Ltd with Ivan, Boris, a client of nobody, and one line.
 pub struct Company {
     pub folder: tempfile::TempDir,
@@ -210,7 +256,10 @@ impl Company {
 pub struct Room {
     pub company: Company,
     pub hub: Hub,
+    /// Opens and closes the journal.
     pub gate: watch::Sender<bool>,
+    /// Opens and closes the cards.
+    pub cards: watch::Sender<bool>,
     pub effects: mpsc::Sender<EffectRequest>,
     pub ends: mpsc::Receiver<(EffectId, EffectEnd)>,
     pub desk: JoinHandle<()>,
@@ -224,12 +273,16 @@ impl Room {
 
     pub async fn with(company: Company, settings: Settings) -> Self {
         let (gate, open) = watch::channel(true);
+        let (cards, cards_open) = watch::channel(true);
         let deps = Deps {
             journal: Arc::new(GatedJournal {
                 store: company.store.clone(),
                 open,
             }),
-            base: Arc::new(company.store.clone()),
+            base: Arc::new(GatedBase {
+                store: company.store.clone(),
+                open: cards_open,
+            }),
         };
         let hub = Hub::new(deps.clone(), settings.clone());
         hub.set_directory(&company.store.settings().directory().await.unwrap());
@@ -240,6 +293,7 @@ impl Room {
             company,
             hub,
             gate,
+            cards,
             effects,
             ends,
             desk: tokio::spawn(desk.run(requests, results)),
