@@ -26,8 +26,8 @@ use net::media::{MediaPlane, MediaSettings};
 use rustix::time::{ClockId, clock_gettime};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const FIRST_LEG_PORT: u16 = 20_000;
-const FIRST_PHONE_PORT: u16 = 40_000;
+const FIRST_LEG_PORT: u16 = 10_000;
+const FIRST_PHONE_PORT: u16 = 12_000;
 const FRAME: Duration = Duration::from_millis(20);
 const WARM_UP: Duration = Duration::from_secs(2);
 
