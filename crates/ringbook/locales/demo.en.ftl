@@ -8,6 +8,7 @@ demo-scene-unknown = ── 3. An unknown number calls an advertised line: { $nu
 demo-scene-gives-up = ── 4. A client gives up while it rings: { $client }, { $number }, manager { $manager }
 demo-occupied = { $manager } is talking with { $client }
 demo-lead = Card before the ring: { $lead } ms as stored; the workspace had it { $seen } ms before the telephone got its INVITE
+demo-lead-unconfirmed = Card before the ring: { $lead } ms, not confirmed in time; the workspace had it { $seen } ms before the telephone got its INVITE
 demo-explanation = Explanation (ringbook trace { $number }):
 demo-recording = Recording: { $path }
 demo-recording-file = { "  " }API: { $told } · file: { $length } · left, client: { $client } of sound, level { $client_level } · right, manager: { $manager } of sound, level { $manager_level }

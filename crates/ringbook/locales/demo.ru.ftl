@@ -8,6 +8,7 @@ demo-scene-unknown = ── 3. Неизвестный номер на рекла
 demo-scene-gives-up = ── 4. Клиент не дождался ответа: { $client }, { $number }, менеджер { $manager }
 demo-occupied = { $manager } уже разговаривает: { $client }
 demo-lead = Карточка до звонка: { $lead } мс, как записано в журнале; рабочее место получило её за { $seen } мс до INVITE телефону
+demo-lead-unconfirmed = Карточка до звонка: { $lead } мс, показ не подтверждён вовремя; рабочее место получило её за { $seen } мс до INVITE телефону
 demo-explanation = Объяснение (ringbook trace { $number }):
 demo-recording = Запись: { $path }
 demo-recording-file = { "  " }API: { $told } · файл: { $length } · слева клиент: звука { $client }, уровень { $client_level } · справа менеджер: звука { $manager }, уровень { $manager_level }

@@ -66,6 +66,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         &[("name", me.name), ("url", options.url)],
     ))?;
     let watching = Watching {
+        me: me.id,
         rest,
         words,
         names,
@@ -146,6 +147,7 @@ fn password(options: &Options, words: &Words) -> Result<String> {
 }
 
 struct Watching {
+    me: String,
     rest: Rest,
     words: Words,
     names: BTreeMap<String, String>,
@@ -228,7 +230,10 @@ impl Watching {
             line(&text)?;
         }
         let shown = match (&frame.fact, &frame.call) {
-            (Fact::Offered(offered), Some(call)) => socket.say_shown(call, offered.attempt).await,
+            // Cards of colleagues are seen too where the rights allow it; they are theirs to confirm.
+            (Fact::Offered(offered), Some(call)) if offered.agent == self.me => {
+                socket.say_shown(call, offered.attempt).await
+            }
             _ => Ok(()),
         };
         if frame.cursor.is_some() {

@@ -24,6 +24,7 @@ pub(super) struct Received {
 /// An open workspace; it closes when this is dropped.
 #[derive(Debug)]
 pub(super) struct Desk {
+    user: String,
     frames: watch::Receiver<Vec<Received>>,
     task: JoinHandle<()>,
 }
@@ -37,13 +38,14 @@ pub(super) struct Card {
 }
 
 impl Desk {
-    /// Opens the workspace of whoever has logged in.
-    pub(super) async fn open(rest: &Rest) -> Result<Self> {
+    /// Opens the workspace of `user`, who has logged in.
+    pub(super) async fn open(rest: &Rest, user: &str) -> Result<Self> {
         let socket = Socket::open(rest, None).await?;
         let (keep, frames) = watch::channel(Vec::new());
         Ok(Self {
+            user: user.to_owned(),
             frames,
-            task: tokio::spawn(sit(socket, keep)),
+            task: tokio::spawn(sit(socket, user.to_owned(), keep)),
         })
     }
 
@@ -69,7 +71,8 @@ impl Desk {
         found
     }
 
-    /// Waits for the card of a call from `number`.
+    /// Waits for the card with which a call from `number` is offered to this desk.
+    /// Clients of colleagues and of nobody are seen here too when others are offered their calls.
     pub(super) async fn card(
         &self,
         since: usize,
@@ -79,7 +82,8 @@ impl Desk {
         self.find(since, patience, |received| {
             match (&received.frame.fact, &received.frame.call) {
                 (Fact::Offered(offered), Some(call))
-                    if offered.card.caller.number.as_deref() == Some(number) =>
+                    if offered.agent == self.user
+                        && offered.card.caller.number.as_deref() == Some(number) =>
                 {
                     Some(Card {
                         call: call.clone(),
@@ -139,13 +143,17 @@ impl Drop for Desk {
     }
 }
 
-async fn sit(mut socket: Socket, keep: watch::Sender<Vec<Received>>) {
+async fn sit(mut socket: Socket, user: String, keep: watch::Sender<Vec<Received>>) {
     while let Ok(value) = socket.next().await {
         let at = Instant::now();
         let Ok(frame) = serde_json::from_value::<Frame>(value) else {
             continue;
         };
-        if let (Fact::Offered(offered), Some(call)) = (&frame.fact, &frame.call) {
+        let card = match (&frame.fact, &frame.call) {
+            (Fact::Offered(offered), Some(call)) if offered.agent == user => Some((call, offered)),
+            _ => None,
+        };
+        if let Some((call, offered)) = card {
             if socket.say_shown(call, offered.attempt).await.is_err() {
                 break;
             }

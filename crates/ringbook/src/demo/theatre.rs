@@ -19,7 +19,7 @@ use super::{
     user_agent::{CallFacts, Ended, Facts, Manner, Order, Part, UserAgent},
 };
 use crate::{
-    watch::{self, frame::Fact, line, lines::Lines, rest::Rest},
+    watch::{self, line, lines::Lines, rest::Rest},
     words::Words,
 };
 
@@ -190,7 +190,7 @@ impl<'a> Theatre<'a> {
 
 async fn desk(anonymous: &Rest, manager: &Manager) -> Result<Desk> {
     let (session, _) = anonymous.log_in(manager.login, &manager.password).await?;
-    Desk::open(&session)
+    Desk::open(&session, &manager.id)
         .await
         .with_context(|| format!("the workspace of {}", manager.name))
 }
