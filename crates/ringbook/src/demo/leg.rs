@@ -26,6 +26,7 @@ pub(super) struct Leg {
     part: Part,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a theatre has a handful of legs")]
 enum Phase {
     /// Our INVITE is not answered finally.
     Calling {

@@ -327,8 +327,9 @@ fn named(who: &Named) -> String {
     who.name.clone().unwrap_or_else(|| who.id.clone())
 }
 
-fn indented(line: String) -> String {
-    format!("  {line}")
+fn indented(mut line: String) -> String {
+    line.insert_str(0, "  ");
+    line
 }
 
 fn money(minor: i64, currency: &str) -> String {
