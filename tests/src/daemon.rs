@@ -62,11 +62,11 @@ pub struct Daemon {
 
 /// The folder with the programs of this build.
 pub fn build_folder() -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    test.ancestors()
-        .nth(2)
-        .expect("tests are built in deps")
-        .to_path_buf()
+    let program = std::env::current_exe().expect("a running program has a path");
+    let folder = program.parent().expect("a program lies in a folder");
+    // Tests are built in a folder below that of the programs.
+    let programs = folder.parent().filter(|_| folder.ends_with("deps"));
+    programs.unwrap_or(folder).to_path_buf()
 }
 
 /// The program under test: that of this build, or the one that `RINGBOOK_PROGRAM` names.

@@ -5,6 +5,7 @@
 
 pub mod audio;
 pub mod baresip;
+pub mod bench;
 pub mod company;
 pub mod daemon;
 pub mod events;

@@ -87,10 +87,7 @@ impl Scenery {
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = self
-                .rest
-                .get(&format!("{path}?limit=200{cursor}"))
-                .await;
+            let page = self.rest.get(&format!("{path}?limit=200{cursor}")).await;
             all.extend(page["items"].as_array().cloned().unwrap_or_default());
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

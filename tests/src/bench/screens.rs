@@ -55,8 +55,7 @@ pub async fn open(rest: &Rest, cards: Cards) {
                 (frame["type"].as_str().unwrap_or(""), frame["call"].as_str())
             {
                 cards.note(call);
-                let shown =
-                    json!({ "type": "shown", "call": call, "attempt": frame["attempt"] });
+                let shown = json!({ "type": "shown", "call": call, "attempt": frame["attempt"] });
                 // A daemon that has gone is found missing by whoever counts.
                 let _ = send.send(Message::text(shown.to_string())).await;
             }

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 /// The kernel's `USER_HZ`: what `/proc` counts CPU time in on every Linux we run on.
 const TICKS_PER_SECOND: u64 = 100;
-/// Bytes per page of resident memory are not needed: `VmRSS` is in KiB.
+/// `VmRSS` is in KiB.
 const KIB_PER_MIB: f64 = 1024.0;
 
 /// The fields of `/proc/PID/stat` behind the command's name, which may contain blanks.

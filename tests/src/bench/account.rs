@@ -1,0 +1,94 @@
+//! What the daemon claims to have done, against what was done to it: a fast exchange that forgets calls is not fast.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::scenery::Scenery;
+
+/// How long the last recordings may take to be closed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Names of the finished recordings below a folder.
+fn wav_files(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let count = |path: &Path| {
+        if path.is_dir() {
+            wav_files(path)
+        } else {
+            usize::from(path.extension().is_some_and(|extension| extension == "wav"))
+        }
+    };
+    entries.flatten().map(|entry| count(&entry.path())).sum()
+}
+
+/// Waits, without a request to the daemon, until so many recordings lie in the folder or patience ends.
+pub fn recordings(scenery: &Scenery, expected: usize) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = wav_files(&scenery.daemon.recordings());
+        if found >= expected || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whatever does not equal `calls`, in words: calls ended and answered, recordings ready and on disk, entries of the
+/// history, cards.
+pub async fn differences(scenery: &Scenery, calls: usize) -> Vec<String> {
+    let files = recordings(scenery, calls);
+    let listed = ready(scenery, calls).await;
+    let interactions = scenery.list("interactions").await.len();
+    let ended = listed.iter().filter(|call| call["ended_at"].is_string());
+    let talked = listed.iter().filter(|call| call["missed"] == false);
+    let ready = listed
+        .iter()
+        .filter(|call| call["recording"]["ready"] == true);
+    let counts = [
+        ("calls in the journal", listed.len()),
+        ("calls ended", ended.count()),
+        ("conversations", talked.count()),
+        ("entries in the history", interactions),
+        ("recordings ready", ready.count()),
+        ("WAV files", files),
+        ("calls with a card", scenery.cards.all().len()),
+    ];
+    let wrong = counts.iter().filter(|(_, count)| *count != calls);
+    wrong
+        .map(|(what, count)| format!("{what}: {count} instead of {calls}"))
+        .collect()
+}
+
+async fn ready(scenery: &Scenery, calls: usize) -> Vec<serde_json::Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let listed = scenery.list("calls").await;
+        let ready = listed
+            .iter()
+            .filter(|call| call["recording"]["ready"] == true);
+        if ready.count() >= calls || Instant::now() > deadline {
+            return listed;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// From INVITE to the card in milliseconds, of every call of `dialled`.
+pub async fn card_ms(scenery: &Scenery, dialled: &BTreeMap<String, Instant>) -> Vec<f64> {
+    let cards = scenery.cards.all();
+    let listed = scenery.list("calls").await;
+    let delay = |call: &serde_json::Value| {
+        let begun = dialled.get(call["from"].as_str()?)?;
+        let came = cards.get(call["id"].as_str()?)?;
+        // An earlier call of the same number is not meant.
+        came.checked_duration_since(*begun)
+    };
+    let delays = listed.iter().filter_map(delay);
+    delays.map(|delay| delay.as_secs_f64() * 1e3).collect()
+}

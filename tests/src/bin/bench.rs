@@ -1,0 +1,278 @@
+//! `make bench`: measures the release build, prints a table and writes `bench.json` beside the build's folder.
+//!
+//! `RINGBOOK_BENCH_AGENTS`, `_PERSONS`, `_CALLS`, `_RATE`, `_HOLD_MS`, `_BRIDGED` and `_SECONDS` change the size.
+//! Ends with 1 if journal, cards or recordings do not equal the calls; targets missed are shown and change nothing.
+
+use std::{
+    process::ExitCode,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use tests::{
+    bench::{
+        account,
+        exchange::{Telephones, Trunk},
+        report::{self, Line, percentile},
+        rtp::{Heard, Sound},
+        rtpengine::RtpEngine,
+        scenery::Scenery,
+        usage,
+    },
+    daemon::build_folder,
+};
+
+/// Calls before the measured ones, so that caches and allocations are in place.
+const WARM_UP: usize = 40;
+/// How quickly the bridged calls are set up, per second.
+const RAMP: f64 = 20.0;
+
+/// The size of the measurement.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    agents: usize,
+    persons: usize,
+    calls: usize,
+    rate: f64,
+    hold: Duration,
+    bridged: usize,
+    sound: Duration,
+}
+
+impl Size {
+    fn from_environment() -> Self {
+        fn set<T: FromStr>(name: &str, usual: T) -> T {
+            let value = std::env::var(format!("RINGBOOK_BENCH_{name}")).ok();
+            value.map_or(usual, |value| {
+                let Ok(value) = value.parse() else {
+                    panic!("RINGBOOK_BENCH_{name}: \"{value}\" is not a number");
+                };
+                value
+            })
+        }
+        let size = Self {
+            agents: set("AGENTS", 200),
+            persons: set("PERSONS", 2_000),
+            calls: set("CALLS", 800),
+            rate: set("RATE", 40.0),
+            hold: Duration::from_millis(set("HOLD_MS", 1_000)),
+            bridged: set("BRIDGED", 200),
+            sound: Duration::from_secs(set("SECONDS", 20)),
+        };
+        assert!(
+            size.bridged <= size.agents,
+            "every bridged call needs an agent: RINGBOOK_BENCH_BRIDGED is above RINGBOOK_BENCH_AGENTS"
+        );
+        assert!(
+            size.calls + size.bridged + WARM_UP <= size.persons,
+            "every call has a caller of its own: RINGBOOK_BENCH_PERSONS is too small"
+        );
+        size
+    }
+}
+
+/// Everything that runs.
+struct Bench {
+    size: Size,
+    scenery: Scenery,
+    daemon: u32,
+    telephones: Telephones,
+    trunk: Trunk,
+    sound: Sound,
+    lines: Vec<Line>,
+    notes: Vec<String>,
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
+fn real(count: usize) -> f64 {
+    count as f64
+}
+
+/// CPU of a process per minute of each of so many calls while they talk.
+fn cpu_while(id: u32, size: Size, talk: impl FnOnce() -> Heard) -> (f64, Heard) {
+    let before = usage::cpu(id);
+    let heard = talk();
+    let used = usage::cpu(id).saturating_sub(before);
+    let minutes = size.sound.as_secs_f64() / 60.0 * real(size.bridged);
+    (milliseconds(used) / minutes, heard)
+}
+
+impl Bench {
+    async fn prepare(size: Size) -> Self {
+        let scenery = Scenery::build(size.agents, size.persons).await;
+        let daemon = usage::child_named("ringbook").expect("the daemon is our child");
+        let address = |host, port| scenery.daemon.address(host, port);
+        let (callers, agents) = (address(3, 30_000), address(4, 30_000));
+        let switch = scenery.daemon.sip();
+        let telephones =
+            Telephones::register(address(5, 5060), agents, switch, &scenery.telephones);
+        let trunk = Trunk::open(address(2, 5060), callers, switch);
+        let sound = Sound::open([callers, agents]);
+        Self {
+            size,
+            daemon,
+            telephones,
+            trunk,
+            sound,
+            scenery,
+            lines: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Memory, and CPU of calls that are bridged and recorded, with rtpengine after us.
+    fn bridged(&mut self) {
+        let size = self.size;
+        let idle = usage::memory_mib(self.daemon);
+        self.trunk.dial(size.bridged, RAMP, None, size.persons);
+        let callers = self.trunk.remote_media();
+        let agents = self.telephones.media.lock().expect("nobody panics").clone();
+        let (ours, heard) = cpu_while(self.daemon, size, || {
+            self.sound.talk([&callers, &agents], size.sound, || {})
+        });
+        let full = usage::memory_mib(self.daemon);
+        self.note_sound("ringbook", heard);
+        self.trunk.hang_up();
+        let peer = self.peer();
+        let peer = peer.map(|value| ("rtpengine", value));
+        let name = format!(
+            "CPU per call-minute, bridged G.711 and recorded, {} calls",
+            size.bridged
+        );
+        self.lines.push(Line::beside(name, "ms", ours, peer, 0.75));
+        let name = format!("memory idle, {} agents with screens", size.agents);
+        self.lines.push(Line::alone(name, "MB", idle, 40.0));
+        let each = (full - idle) / real(size.bridged) * 100.0;
+        let name = format!("memory per 100 recorded calls, at {}", size.bridged);
+        self.lines.push(Line::alone(name, "MB", each, 12.0));
+    }
+
+    fn peer(&mut self) -> Result<f64, String> {
+        let size = self.size;
+        let ends =
+            [(3, 30_000), (4, 30_000)].map(|(host, port)| self.scenery.daemon.address(host, port));
+        let mut engine = RtpEngine::start(self.scenery.daemon.address(10, 0).ip())?;
+        let (mut callers, mut agents) = (Vec::new(), Vec::new());
+        for number in 0..size.bridged {
+            let [caller, agent] = engine.call(&format!("bench-{number}"), ends)?;
+            callers.push(caller);
+            agents.push(agent);
+        }
+        let (value, heard) = cpu_while(engine.id(), size, || {
+            self.sound.talk([&callers, &agents], size.sound, || {})
+        });
+        self.note_sound("rtpengine", heard);
+        for number in 0..size.bridged {
+            engine.delete(&format!("bench-{number}"))?;
+        }
+        if heard.received * 10 < heard.sent * 9 {
+            return Err(format!(
+                "rtpengine let only {} of {} packets through",
+                heard.received, heard.sent
+            ));
+        }
+        Ok(value)
+    }
+
+    fn note_sound(&mut self, who: &str, heard: Heard) {
+        self.notes.push(format!(
+            "sound through {who}: {} packets sent, {} received, sender late by {:.0} ms at most",
+            heard.sent,
+            heard.received,
+            milliseconds(heard.late)
+        ));
+    }
+
+    /// CPU per call and the delays before the ring and the card.
+    async fn calls(&mut self) {
+        let size = self.size;
+        self.trunk.forget();
+        let before = size.bridged + WARM_UP;
+        self.trunk
+            .dial(WARM_UP, size.rate, Some(size.hold), size.persons);
+        account::recordings(&self.scenery, before);
+        self.trunk.forget();
+        let (cpu, begun) = (usage::cpu(self.daemon), Instant::now());
+        self.trunk
+            .dial(size.calls, size.rate, Some(size.hold), size.persons);
+        let took = begun.elapsed();
+        account::recordings(&self.scenery, before + size.calls);
+        let used = usage::cpu(self.daemon).saturating_sub(cpu);
+        let each = milliseconds(used) / real(size.calls);
+        let name = format!(
+            "CPU per call, full path, {} agents, {} persons, {}/s",
+            size.agents, size.persons, size.rate
+        );
+        self.lines.insert(0, Line::alone(name, "ms", each, 0.7));
+        self.notes.push(format!(
+            "{} calls in {:.1} s; {} requests repeated by the generator",
+            size.calls,
+            took.as_secs_f64(),
+            self.trunk.repeated
+        ));
+        let cards = account::card_ms(&self.scenery, &self.trunk.dialled()).await;
+        let delays = [("180", self.trunk.ringing_ms()), ("card", cards)];
+        for (what, values) in delays {
+            for (percent, target) in [(50, 5.0), (99, 15.0)] {
+                let name = format!("INVITE to {what}, p{percent} at {} calls/s", size.rate);
+                let value = percentile(&values, percent);
+                self.lines.push(Line::alone(name, "ms", value, target));
+            }
+            if values.len() != size.calls {
+                self.notes.push(format!(
+                    "INVITE to {what}: known of {} of {} calls",
+                    values.len(),
+                    size.calls
+                ));
+            }
+        }
+    }
+
+    /// Prints, writes, counts and stops; true if everything that was done is accounted for.
+    async fn account(mut self) -> bool {
+        let size = self.size;
+        let calls = size.bridged + WARM_UP + size.calls;
+        let mut wrong = account::differences(&self.scenery, calls).await;
+        wrong.extend(self.trunk.refused.iter().take(5).cloned());
+        let real_time = usage::real_time(self.daemon);
+        let with = if real_time { "with" } else { "without" };
+        self.notes
+            .push(format!("media thread {with} real-time priority"));
+        println!("\n{}", report::table(&self.lines));
+        for note in &self.notes {
+            println!("{note}");
+        }
+        let folder = build_folder();
+        let path = folder.parent().unwrap_or(&folder).join("bench.json");
+        match report::write(&self.lines, &path) {
+            Ok(()) => println!("written to {}", path.display()),
+            Err(error) => wrong.push(format!("{}: {error}", path.display())),
+        }
+        for what in &wrong {
+            eprintln!("not as it should be: {what}");
+        }
+        if wrong.is_empty() {
+            println!("journal, history, cards and recordings equal the {calls} calls");
+        }
+        self.telephones.stop();
+        self.sound.close();
+        self.scenery.daemon.stop();
+        wrong.is_empty()
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let mut bench = Bench::prepare(Size::from_environment()).await;
+    tokio::task::block_in_place(|| bench.bridged());
+    bench.calls().await;
+    if bench.account().await {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
