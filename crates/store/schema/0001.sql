@@ -108,11 +108,10 @@ CREATE INDEX tasks_assignee ON tasks (assignee);
 
 -- Append-only, the truth. The tables below are made from it in the same transaction.
 CREATE TABLE journal (
-    node BIGINT NOT NULL, seq BIGINT NOT NULL, id BIGINT NOT NULL, call_id BIGINT,
-    at BIGINT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, late SMALLINT NOT NULL,
-    PRIMARY KEY (node, seq)
+    id BIGINT PRIMARY KEY, node BIGINT NOT NULL, seq BIGINT NOT NULL, call_id BIGINT,
+    at BIGINT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, late SMALLINT NOT NULL
 );
-CREATE UNIQUE INDEX journal_event ON journal (id);
+CREATE UNIQUE INDEX journal_place ON journal (node, seq);
 
 CREATE TABLE calls (
     id BIGINT PRIMARY KEY, node BIGINT NOT NULL, direction TEXT NOT NULL, trunk_id BIGINT, line_id BIGINT,
@@ -121,8 +120,6 @@ CREATE TABLE calls (
     ended_at BIGINT, cause TEXT, ended_by TEXT, talk_ms BIGINT, wait_ms BIGINT, missed SMALLINT,
     exhausted TEXT, snapshot TEXT
 );
-CREATE INDEX calls_person ON calls (person_id);
-CREATE INDEX calls_organisation ON calls (organisation_id);
 CREATE INDEX calls_number ON calls (number_from);
 CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL;
 

@@ -97,8 +97,12 @@ impl Calls for Store {
         if let Some(agent) = filter.agent {
             select.and(TOOK_PART, args![agent.0]);
         }
-        select.and_int("t.person_id", filter.person.map(|it| it.0));
-        select.and_int("t.organisation_id", filter.organisation.map(|it| it.0));
+        of_client(&mut select, "person_id", filter.person.map(|it| it.0));
+        of_client(
+            &mut select,
+            "organisation_id",
+            filter.organisation.map(|it| it.0),
+        );
         select.and_int("t.line_id", filter.line.map(|it| it.0));
         if let Some(number) = &filter.number {
             let normal = self.inner.shared.normal(number);
@@ -173,6 +177,18 @@ impl Calls for Store {
         Ok(Calls::list(self, &filter, &PageRequest::first(limit))
             .await?
             .items)
+    }
+}
+
+/// Calls have no index by client, which every arriving call would have to write: the history has
+/// one, and the calls that it lacks are those that run.
+fn of_client(select: &mut Select, column: &str, id: Option<i64>) {
+    if id.is_some() {
+        let condition = format!(
+            "t.id IN (SELECT i.call_id FROM interactions i WHERE i.{column} = ? UNION \
+             SELECT c.id FROM calls c WHERE c.ended_at IS NULL AND c.{column} = ?)"
+        );
+        select.and(&condition, args![id, id]);
     }
 }
 

@@ -7,22 +7,29 @@ use std::{
 
 use crate::{connect::Source, database::Connection, dialect, writer::Progress};
 
-/// How often the log is looked after.
+/// How often it is asked whether there is something to do.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Pieces of work after which the log is copied into the file. Each copy competes with commits
+/// for the disk, so a busy company has few of them; a quiet one has them when nothing happens.
+const PIECES: u64 = 4_000;
+/// Seconds after which it is copied anyway.
+const MOST_SECS: u32 = 15;
 /// Pages (of 4 KiB) beyond which the log begins anew; the writer waits for that once.
 const LONG: i64 = 16_384;
 
 /// Runs until it is aborted.
 pub(crate) async fn run(mut conn: Connection, source: Source, progress: Arc<Progress>) {
-    let mut done = 0;
+    let (mut copied, mut seen, mut secs) = (0, 0, 0);
     loop {
         tokio::time::sleep(PERIOD).await;
-        let written = progress.transactions.load(Ordering::Relaxed);
-        if written == done {
+        let written = progress.pieces.load(Ordering::Relaxed);
+        let quiet = written == std::mem::replace(&mut seen, written);
+        secs += 1;
+        if written == copied || !(quiet || written - copied > PIECES || secs > MOST_SECS) {
             continue;
         }
         match keep_short(&mut conn).await {
-            Ok(()) => done = written,
+            Ok(()) => (copied, secs) = (written, 0),
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint failed; the log grows until one succeeds");
                 if let Ok(fresh) = source.writer().await {
@@ -36,6 +43,7 @@ pub(crate) async fn run(mut conn: Connection, source: Source, progress: Arc<Prog
 async fn keep_short(conn: &mut Connection) -> Result<(), sqlx::Error> {
     let pages = dialect::checkpoint(conn, false).await?;
     if pages > LONG {
+        // Nearly everything has been copied beside the writer: what is left is little.
         dialect::checkpoint(conn, true).await?;
     }
     Ok(())

@@ -1,17 +1,24 @@
 //! Connections: how each database is opened, and why it may refuse.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions as _,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use crate::{
-    database::{Connection, Pool},
+    database::Connection,
     failure,
     open_error::OpenError,
+    readers::{Readers, SqliteReaders},
 };
 
 /// How long SQLite itself waits for a lock; the writer tries again after that.
@@ -19,7 +26,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a PostgreSQL server may take to answer at first.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Different texts that a connection keeps compiled.
-const STATEMENTS: usize = 500;
+const STATEMENTS: usize = 128;
+/// Bytes that SQLite's log keeps on disk when it begins anew.
+const LOG_KEPT: &str = "67108864";
 
 /// Where a database is.
 #[derive(Clone, Debug)]
@@ -52,6 +61,7 @@ impl Source {
                 .statement_cache_capacity(STATEMENTS)
                 // Checkpoints are made beside the writer, never by it.
                 .pragma("wal_autocheckpoint", "0")
+                .pragma("journal_size_limit", LOG_KEPT)
                 .disable_statement_logging();
             return Ok(Self::Sqlite {
                 path: PathBuf::from(path),
@@ -76,7 +86,10 @@ impl Source {
     /// A connection that writes.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
         match self {
-            Self::Sqlite { options, .. } => Ok(Connection::Sqlite(options.connect().await?)),
+            Self::Sqlite { path, options } => {
+                keep_private(path);
+                Ok(Connection::Sqlite(options.connect().await?))
+            }
             Self::Postgres { options } => {
                 let connecting = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
                 let conn = connecting.map_err(|_| sqlx::Error::PoolTimedOut)??;
@@ -86,28 +99,30 @@ impl Source {
     }
 
     /// Connections that read; the database is there and has its schema.
-    pub(crate) async fn readers(&self, most: u32) -> Result<Pool, sqlx::Error> {
+    pub(crate) async fn readers(&self, most: u32) -> Result<Readers, sqlx::Error> {
         match self {
             Self::Sqlite { options, .. } => {
                 let options = (**options).clone().create_if_missing(false).read_only(true);
-                // A file does not go away: asking it before each use would cost as much as a read.
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(most)
-                    .test_before_acquire(false)
-                    .idle_timeout(None)
-                    .max_lifetime(None);
-                Ok(Pool::Sqlite(pool.connect_with(options).await?))
+                let readers = SqliteReaders::open(options, most).await?;
+                Ok(Readers::Sqlite(Box::new(readers)))
             }
             Self::Postgres { options } => {
                 let pool = PgPoolOptions::new()
                     .max_connections(most)
                     .acquire_timeout(CONNECT_TIMEOUT);
-                Ok(Pool::Postgres(
+                Ok(Readers::Postgres(
                     pool.connect_with((**options).clone()).await?,
                 ))
             }
         }
     }
+}
+
+/// Makes a new file for its owner only: it holds secrets of telephones. SQLite gives the files
+/// beside it the same rights. What goes wrong here, connecting says better.
+fn keep_private(path: &Path) {
+    let mut new = OpenOptions::new();
+    let _ = new.write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// Why opening failed, in words for the operator.

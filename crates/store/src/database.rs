@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use futures_util::TryStreamExt;
 use sqlx::{
-    Arguments, Connection as _, Either, Executor, PgConnection, PgPool, Row as _, SqliteConnection,
-    SqlitePool,
+    Arguments, Connection as _, Either, Executor, PgConnection, Row as _, SqliteConnection,
     postgres::{PgArguments, PgRow},
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -252,30 +251,7 @@ impl Connection {
     }
 }
 
-/// The pool for reading.
-#[derive(Clone)]
-pub(crate) enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-impl Pool {
-    pub(crate) async fn rows(&self, sql: &str, args: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        match self {
-            Self::Sqlite(pool) => sqlite_rows(&mut *pool.acquire().await?, sql, args).await,
-            Self::Postgres(pool) => pg_rows(&mut *pool.acquire().await?, sql, args).await,
-        }
-    }
-
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
-        }
-    }
-}
-
-async fn sqlite_rows(
+pub(crate) async fn sqlite_rows(
     conn: &mut SqliteConnection,
     sql: &str,
     args: &[Value],
@@ -291,7 +267,7 @@ async fn sqlite_rows(
         .collect())
 }
 
-async fn pg_rows(
+pub(crate) async fn pg_rows(
     conn: &mut PgConnection,
     sql: &str,
     args: &[Value],

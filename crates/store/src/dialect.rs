@@ -1,5 +1,7 @@
 //! What the two databases really say differently, side by side.
 
+use std::borrow::Cow;
+
 use crate::database::Connection;
 
 /// Two processes that migrate at once come one after the other. SQLite's write lock does that.
@@ -11,6 +13,17 @@ pub(crate) async fn lock_schema(conn: &mut Connection) -> Result<(), sqlx::Error
             conn.command("SELECT pg_advisory_xact_lock(746464266)")
                 .await
         }
+    }
+}
+
+/// A statement that defines a table. SQLite keeps rows in the order of a key only if its type is
+/// called INTEGER, which has 64 bits there; any other key is a second tree to write.
+pub(crate) fn definition<'a>(conn: &Connection, statement: &'a str) -> Cow<'a, str> {
+    match conn {
+        Connection::Sqlite(_) => {
+            Cow::Owned(statement.replace("id BIGINT PRIMARY KEY", "id INTEGER PRIMARY KEY"))
+        }
+        Connection::Postgres(_) => Cow::Borrowed(statement),
     }
 }
 
@@ -35,12 +48,15 @@ pub(crate) async fn has_schema(conn: &mut Connection) -> Result<bool, sqlx::Erro
 
 /// Copies what the log of SQLite holds into the file; how many pages the log has. Nothing to do
 /// for PostgreSQL, whose server does it.
-pub(crate) async fn checkpoint(conn: &mut Connection, truncate: bool) -> Result<i64, sqlx::Error> {
+pub(crate) async fn checkpoint(
+    conn: &mut Connection,
+    begin_anew: bool,
+) -> Result<i64, sqlx::Error> {
     let Connection::Sqlite(_) = conn else {
         return Ok(0);
     };
-    let sql = if truncate {
-        "PRAGMA wal_checkpoint(TRUNCATE)"
+    let sql = if begin_anew {
+        "PRAGMA wal_checkpoint(RESTART)"
     } else {
         "PRAGMA wal_checkpoint(PASSIVE)"
     };

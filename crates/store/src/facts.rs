@@ -35,6 +35,12 @@ impl Facts {
         self.entries.len()
     }
 
+    /// A caller waits for the ring, or a crash must know of the call.
+    pub(crate) fn are_urgent(&self) -> bool {
+        let urgent = |entry: &Entry<Event>| matches!(entry.event.kind, EventKind::Offered { .. });
+        self.entries.iter().any(urgent)
+    }
+
     pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {
         self.entries.iter().map(|entry| entry.event.id)
     }

@@ -31,6 +31,7 @@ mod number;
 mod open_error;
 mod organisation;
 mod person;
+mod readers;
 mod repository;
 mod rights;
 mod schema;

@@ -4,11 +4,12 @@ use model::{CallId, ClientRef, LineId, Utc};
 
 use crate::{
     client,
-    database::{Pool, args},
+    database::args,
     failure::Failure,
     index::{Entry, Flags, Who},
     memory::{MemoryChange, Shared},
     number::{self, Owner},
+    readers::Readers,
     repository::Reader,
     schema::Trouble,
     words::from_json,
@@ -27,7 +28,7 @@ impl From<Failure> for Trouble {
 }
 
 /// Returns the last place in the journal of this node.
-pub(crate) async fn fill(pool: &Pool, shared: &Shared, node: u16) -> Result<i64, Trouble> {
+pub(crate) async fn fill(pool: &Readers, shared: &Shared, node: u16) -> Result<i64, Trouble> {
     clients(pool, shared, Owner::Organisation).await?;
     clients(pool, shared, Owner::Person).await?;
     open_deals(pool, shared).await?;
@@ -43,7 +44,7 @@ pub(crate) async fn fill(pool: &Pool, shared: &Shared, node: u16) -> Result<i64,
     Ok(last.flatten().unwrap_or(0))
 }
 
-async fn clients(pool: &Pool, shared: &Shared, owner: Owner) -> Result<(), Trouble> {
+async fn clients(pool: &Readers, shared: &Shared, owner: Owner) -> Result<(), Trouble> {
     let (table, who): (_, fn(i64) -> Who) = match owner {
         Owner::Person => ("persons", Who::Person),
         Owner::Organisation => ("organisations", Who::Organisation),
@@ -96,7 +97,7 @@ async fn clients(pool: &Pool, shared: &Shared, owner: Owner) -> Result<(), Troub
     }
 }
 
-async fn open_deals(pool: &Pool, shared: &Shared) -> Result<(), Trouble> {
+async fn open_deals(pool: &Readers, shared: &Shared) -> Result<(), Trouble> {
     let sql = "SELECT person_id, organisation_id, COUNT(*) FROM deals \
                WHERE removed_at IS NULL AND state = 'open' GROUP BY person_id, organisation_id";
     for mut row in pool.rows(sql, &[]).await? {
@@ -107,7 +108,7 @@ async fn open_deals(pool: &Pool, shared: &Shared) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn activity(pool: &Pool, shared: &Shared) -> Result<(), Trouble> {
+async fn activity(pool: &Readers, shared: &Shared) -> Result<(), Trouble> {
     let sql = "SELECT i.person_id, i.organisation_id, i.line_id, \
                MAX(CASE WHEN i.missed = 0 THEN c.ended_at END) FROM interactions i \
                JOIN calls c ON c.id = i.call_id \
@@ -132,7 +133,7 @@ async fn activity(pool: &Pool, shared: &Shared) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn running(pool: &Pool, shared: &Shared, node: u16) -> Result<(), Trouble> {
+async fn running(pool: &Readers, shared: &Shared, node: u16) -> Result<(), Trouble> {
     let sql = "SELECT person_id, organisation_id, id, line_id FROM calls \
                WHERE node = $1 AND ended_at IS NULL";
     for mut row in pool.rows(sql, &args![i64::from(node)]).await? {

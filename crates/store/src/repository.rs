@@ -6,9 +6,10 @@ use model::Utc;
 
 use crate::{
     Store,
-    database::{Pool, Row, Value, args},
+    database::{Row, Value, args},
     failure::{Failure, Outcome},
     memory::Shared,
+    readers::Readers,
     select::{self, Order, Select, placeholders},
     work::Change,
     writer::Writing,
@@ -59,7 +60,7 @@ pub(crate) trait Table: Resource {
 
 /// Reads inside or outside the writer.
 pub(crate) enum Reader<'a> {
-    Pool(&'a Pool),
+    Pool(&'a Readers),
     Writing(&'a mut Writing),
 }
 

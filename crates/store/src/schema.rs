@@ -75,7 +75,7 @@ async fn steps(conn: &mut Connection) -> Result<usize, sqlx::Error> {
         .skip(usize::try_from(found).unwrap_or(0))
     {
         for statement in statements(text) {
-            conn.command(&statement).await?;
+            conn.command(&dialect::definition(conn, &statement)).await?;
         }
         let version = step as i64 + 1;
         let applied_at = clock::utc().micros();

@@ -15,12 +15,13 @@ use tokio::{
 use crate::{
     checkpoint, clock,
     connect::{self, Source},
-    database::{Pool, Row, Value},
+    database::{Row, Value},
     facts::Facts,
     failure::Failure,
     load,
     memory::Shared,
     open_error::OpenError,
+    readers::Readers,
     schema::{self, Trouble},
     work::{Change, Posted},
     writer::{Progress, Work, Writer, Writing},
@@ -55,7 +56,7 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) readers: Pool,
+    pub(crate) readers: Readers,
     pub(crate) shared: Arc<Shared>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) node: u16,

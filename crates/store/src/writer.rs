@@ -25,6 +25,9 @@ use crate::{
 
 /// Most pieces of work in one transaction.
 const MOST_PER_TRANSACTION: usize = 256;
+/// How long facts that nobody on the telephone feels may wait for others to share their commit:
+/// making a transaction durable is the dearest part of a call.
+const GATHERING: Duration = Duration::from_millis(4);
 /// The first and the longest pause before a transaction that failed is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 /// How long a change by hand waits for a database that does not answer; facts of calls wait on.
@@ -41,6 +44,16 @@ pub(crate) enum Work {
     Change { job: Box<dyn Job>, since: Instant },
     /// Finish what came before and end.
     Stop,
+}
+
+impl Work {
+    /// Whether it must not wait for others.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Facts { facts, .. } => facts.are_urgent(),
+            Self::Change { .. } | Self::Stop => true,
+        }
+    }
 }
 
 /// What a change sees of the writer.
@@ -66,6 +79,8 @@ impl Writing {
 pub(crate) struct Progress {
     /// The last durable place in the journal.
     pub(crate) seq: AtomicI64,
+    /// Pieces of work made durable.
+    pub(crate) pieces: AtomicU64,
     /// Transactions made durable.
     pub(crate) transactions: AtomicU64,
     /// Attempts that failed and were repeated.
@@ -95,30 +110,46 @@ enum Stumble {
 
 impl Writer {
     pub(crate) async fn run(mut self) {
-        let mut batch = Vec::new();
         let mut stop = false;
         while !stop {
             let Some(first) = self.queue.recv().await else {
                 break;
             };
-            let mut next = Some(first);
-            while let Some(work) = next {
-                match work {
-                    Work::Stop => stop = true,
-                    work => batch.push(work),
-                }
-                let full = stop || batch.len() >= MOST_PER_TRANSACTION;
-                next = if full {
-                    None
-                } else {
-                    self.queue.try_recv().ok()
-                };
-            }
-            self.write(std::mem::take(&mut batch)).await;
+            let batch;
+            (batch, stop) = self.gather(first).await;
+            self.write(batch).await;
         }
         // Whoever still waits is told that the writer is gone by the closed channel.
         self.queue.close();
         self.writing.conn.close().await;
+    }
+
+    /// What goes into one transaction, and whether it is the last one: everything that waits, and
+    /// what comes shortly after as long as nothing is urgent.
+    async fn gather(&mut self, first: Work) -> (Vec<Work>, bool) {
+        let until = tokio::time::Instant::now() + GATHERING;
+        let mut urgent = false;
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(work) = next {
+            if let Work::Stop = work {
+                return (batch, true);
+            }
+            urgent |= work.is_urgent();
+            batch.push(work);
+            if batch.len() >= MOST_PER_TRANSACTION {
+                break;
+            }
+            next = match self.queue.try_recv() {
+                Ok(work) => Some(work),
+                Err(_) if urgent => None,
+                Err(_) => tokio::time::timeout_at(until, self.queue.recv())
+                    .await
+                    .ok()
+                    .flatten(),
+            };
+        }
+        (batch, false)
     }
 
     /// Makes the batch durable, however long that takes.
@@ -262,6 +293,9 @@ impl Writer {
 
     fn acknowledge(&mut self, batch: Vec<Work>, seqs: Vec<Vec<i64>>) {
         self.progress.transactions.fetch_add(1, Ordering::Relaxed);
+        self.progress
+            .pieces
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.writing
             .shared
             .learn(std::mem::take(&mut self.writing.learnt));

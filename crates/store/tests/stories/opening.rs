@@ -107,6 +107,18 @@ async fn a_path_that_is_no_file_is_a_matter_of_rights() {
 }
 
 #[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(Kind::Sqlite).await;
+    let _store = place.open().await;
+    let path = place.url.strip_prefix("sqlite:").unwrap();
+    for file in [path.to_owned(), format!("{path}-wal")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ringbook.db");
