@@ -269,6 +269,9 @@ impl Driver {
     /// Waits for what happens next.
     async fn turn(&mut self, wake: Option<Duration>) -> Turn {
         let rest = wake.map_or(IDLE, |at| at.saturating_sub(clock::mono()));
+        if rest.is_zero() {
+            return Turn::Timer;
+        }
         let mut timer = pin!(sleep_until(Instant::now() + rest));
         self.media_events.announce_sleep();
         if !self.media_events.is_empty() {
@@ -285,11 +288,13 @@ impl Driver {
         } = self;
         tokio::select! {
             biased;
-            () = poll_fn(|context| receive(context, listeners, buffer, received, counters)) => Turn::Datagrams,
+            // What people were told is done comes first: a datagram sent afterwards finds it done. The
+            // network comes last, so that a flood starves nobody.
+            input = doors.inputs.recv() => input.map_or(Turn::Stop, Turn::Input),
+            Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
             Some((id, end)) = doors.ends.recv() => Turn::Input(Input::EffectEnd { id, end }),
             () = media_events.woken() => Turn::Media,
-            Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
-            input = doors.inputs.recv() => input.map_or(Turn::Stop, Turn::Input),
+            () = poll_fn(|context| receive(context, listeners, buffer, received, counters)) => Turn::Datagrams,
             () = &mut timer => Turn::Timer,
         }
     }
