@@ -113,9 +113,9 @@ fn executable(output: &Output) -> PathBuf {
 fn the_simulator_finds_each_of_the_three_mutants() {
     let mutants = mutants();
     assert_eq!(mutants.len(), 3, "{mutants:?}");
-    let folder = release().parent().unwrap().join("mutants");
-    adopt_what_is_compiled(&folder);
     for mutant in &mutants {
+        let folder = release().parent().unwrap().join("mutants").join(mutant);
+        adopt_what_is_compiled(&folder);
         let build = [
             "test",
             "--release",

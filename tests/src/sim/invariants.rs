@@ -22,6 +22,7 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     found.extend(centre.plane.wrongs.iter().cloned());
     found.extend(centre.world.wrongs.iter().cloned());
     one_final_answer(centre, &mut found);
+    a_cancel_is_obeyed(centre, &mut found);
     one_conversation_per_agent(centre, &mut found);
     no_strangers(centre, &mut found);
     the_journal_tells_what_happened(centre, &mut found);
@@ -67,6 +68,40 @@ fn one_final_answer(centre: &Centre, found: &mut Vec<String>) {
             found.push(format!(
                 "INVITE {key:?} has the final answers {:?}",
                 finals.get(&key)
+            ));
+        }
+    }
+}
+
+/// RFC 3261 §9.2: an INVITE without a final answer gets 487 as soon as its CANCEL is here.
+fn a_cancel_is_obeyed(centre: &Centre, found: &mut Vec<String>) {
+    let of_caller = |record: &&Record| centre.callers.contains_key(&record.party);
+    for cancel in centre.wire.iter().filter(of_caller) {
+        if !cancel.incoming || !cancel.message.start.starts_with("CANCEL") {
+            continue;
+        }
+        let same = |r: &&Record| {
+            r.party == cancel.party && r.life == cancel.life && r.message.method() == "INVITE"
+        };
+        let known = centre
+            .wire
+            .iter()
+            .filter(same)
+            .any(|r| r.incoming && r.at <= cancel.at);
+        let mut answers = centre.wire.iter().filter(same).filter(|r| !r.incoming);
+        let first = answers.find(|r| r.message.status().is_some_and(|status| status >= 200));
+        let obeyed = match first {
+            Some(answer) => {
+                answer.at < cancel.at
+                    || (answer.at == cancel.at && answer.message.status() == Some(487))
+            }
+            None => false,
+        };
+        if known && !obeyed {
+            let got = first.map_or("nothing", |answer| &answer.message.start);
+            found.push(format!(
+                "{} cancelled at {:?} and got {got}",
+                cancel.party, cancel.at
             ));
         }
     }
