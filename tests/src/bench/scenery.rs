@@ -5,7 +5,10 @@ use std::time::Instant;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::screens::{self, Cards};
+use super::{
+    screens::{self, Cards},
+    usage,
+};
 use crate::{
     daemon::{Daemon, Options},
     rest::Rest,
@@ -19,6 +22,8 @@ const AT_ONCE: usize = 8;
 pub struct Scenery {
     /// The daemon, started for this.
     pub daemon: Daemon,
+    /// Resident memory when it had just started.
+    pub fresh_mib: f64,
     /// The administrator's session.
     pub rest: Rest,
     /// Accounts and secrets of the telephones.
@@ -41,6 +46,8 @@ impl Scenery {
     pub async fn build(agents: usize, persons: usize) -> Self {
         let begun = Instant::now();
         let daemon = Daemon::start(&Options::default());
+        let process = usage::child_named("ringbook").expect("the daemon is our child");
+        let fresh_mib = usage::memory_mib(process);
         let rest = daemon.rest().await;
         let made = stream::iter(0..agents).map(|number| agent(&rest, number));
         let made: Vec<(String, (String, String))> = made.buffered(AT_ONCE).collect().await;
@@ -77,6 +84,7 @@ impl Scenery {
         let telephones = made.into_iter().map(|(_, telephone)| telephone).collect();
         Self {
             daemon,
+            fresh_mib,
             rest,
             telephones,
             cards,
