@@ -84,6 +84,8 @@ async fn events(
     };
     Ok(upgrade
         .protocols(["bearer"])
+        // Clients say little: the usual 128 KiB for each would be cleared again at every look at its socket.
+        .read_buffer_size(MOST_MESSAGE_BYTES)
         .max_message_size(MOST_MESSAGE_BYTES)
         .max_frame_size(MOST_MESSAGE_BYTES)
         .on_upgrade(move |socket| connection.run(socket)))
