@@ -203,9 +203,12 @@ async fn calls_side_by_side_keep_their_own_order() {
     screen.ready().await;
     let mut calls: Vec<_> = (0..20).map(|_| room.call()).collect();
     let mut commits = 0;
+    let mut callers = Vec::new();
     for call in &mut calls {
-        let caller = room.identify(call, FREE_NUMBER).await;
-        let arrived = room.arrived(&caller);
+        callers.push(room.identify(call, FREE_NUMBER).await);
+    }
+    for (call, caller) in calls.iter_mut().zip(&callers) {
+        let arrived = room.arrived(caller);
         room.begin_commit(call, vec![arrived, offered(anna, 0, None)])
             .await;
         commits += 1;
