@@ -63,11 +63,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         played = play(&folder, &words, language, &options, &mut daemon) => Some(played),
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("signals")?,
     };
-    if let Some(Err(_)) = played {
+    if let Some(Err(error)) = played {
         // The error itself is told at the very end.
         let _ = last_words(&folder, &words);
+        return Err(fallen(daemon, error).await);
     }
-    if matches!(played, Some(Ok(()))) && options.keep_running {
+    if played.is_some() && options.keep_running {
         let facts = [
             ("url", format!("http://{}", folder.http)),
             ("sip", folder.sip.to_string()),
@@ -79,13 +80,11 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         Some(daemon) => daemon.stop().await,
         None => Ok(()),
     };
-    match played {
-        Some(played) => played.and(stopped).map(|()| ExitCode::SUCCESS),
-        None => {
-            line(&words.say("demo-interrupted", &[]))?;
-            stopped.map(|()| ExitCode::from(INTERRUPTED))
-        }
+    if played.is_some() {
+        return stopped.map(|()| ExitCode::SUCCESS);
     }
+    line(&words.say("demo-interrupted", &[]))?;
+    stopped.map(|()| ExitCode::from(INTERRUPTED))
 }
 
 async fn play(
@@ -136,6 +135,21 @@ async fn play(
     daemon.check()?;
     say("demo-done", &[("time", words.length(millis(began)))])?;
     further(words, folder, &company)
+}
+
+/// Stops the daemon after an error; one that had ended by itself is the cause.
+async fn fallen(daemon: Option<Daemon>, error: anyhow::Error) -> anyhow::Error {
+    let Some(mut daemon) = daemon else {
+        return error;
+    };
+    match daemon.check() {
+        Ok(()) => {
+            // What went wrong before counts more than a daemon that does not stop.
+            let _ = daemon.stop().await;
+            error
+        }
+        Err(ended) => error.context(ended),
+    }
 }
 
 /// Creates the administrator as a person would; the password.

@@ -10,7 +10,7 @@ use super::{
     evidence,
     proof::{conversation, lead_and_words},
     theatre::{PATIENCE, Theatre, end_of},
-    user_agent::{Facts, Manner, Order, Part},
+    user_agent::{Facts, Manner, Order, Part, UserAgent},
     voice::Speech,
 };
 use crate::watch::frame::Fact;
@@ -131,46 +131,11 @@ async fn known_client(theatre: &Theatre<'_>) -> Result<String> {
 
 /// The assigned manager is in a conversation: the next-qualified colleague gets the call.
 async fn manager_busy(theatre: &Theatre<'_>, before: &str) -> Result<()> {
-    let (busy_with, client) = (
-        &theatre.company.clients[FIRST],
-        &theatre.company.clients[SECOND],
-    );
+    let client = &theatre.company.clients[SECOND];
     announce(theatre, "demo-scene-busy", client)?;
     let manager = &theatre.company.managers[client.manager];
-    theatre.desks[ANNA]
-        .state(&manager.id, PATIENCE, |state, _| state == "available")
-        .await
-        .context("Anna is not free")?;
-    let (sales, marks) = (&theatre.company.lines[SALES], theatre.marks());
-    let silence = Part {
-        hangs_up: false,
-        ..speaking(&theatre.speeches.caller)
-    };
-    let occupying = theatre.call(&busy_with.number, sales, silence).await?;
-    let first = theatre.card(&marks, &busy_with.number).await?;
-    let known = first
-        .offered
-        .card
-        .interactions
-        .iter()
-        .any(|entry| entry.call == before && entry.recorded);
-    ensure!(
-        known,
-        "the card of the second call does not show the first one with its recording"
-    );
-    let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
-    theatre.desks[ANNA]
-        .fact(&first.call, PATIENCE, started)
-        .await
-        .context("the first conversation did not start")?;
-    theatre.tell(
-        "demo-occupied",
-        &[
-            ("manager", manager.name.to_owned()),
-            ("client", busy_with.name.clone()),
-        ],
-    )?;
-
+    let sales = &theatre.company.lines[SALES];
+    let occupying = occupy(theatre, sales, before).await?;
     let marks = theatre.marks();
     let caller = theatre
         .call(&client.number, sales, speaking(&theatre.speeches.caller))
@@ -220,6 +185,41 @@ async fn manager_busy(theatre: &Theatre<'_>, before: &str) -> Result<()> {
         ended.status
     );
     Ok(())
+}
+
+/// Lets the client of the first scene call Anna again and talk on; the card must show the first conversation.
+async fn occupy(theatre: &Theatre<'_>, sales: &str, before: &str) -> Result<UserAgent> {
+    let (client, anna) = (
+        &theatre.company.clients[FIRST],
+        &theatre.company.managers[ANNA],
+    );
+    theatre.desks[ANNA]
+        .state(&anna.id, PATIENCE, |state, _| state == "available")
+        .await
+        .with_context(|| format!("{} is not free", anna.name))?;
+    let marks = theatre.marks();
+    let talks_on = Part {
+        hangs_up: false,
+        ..speaking(&theatre.speeches.caller)
+    };
+    let caller = theatre.call(&client.number, sales, talks_on).await?;
+    let card = theatre.card(&marks, &client.number).await?;
+    let mut history = card.offered.card.interactions.iter();
+    ensure!(
+        history.any(|entry| entry.call == before && entry.recorded),
+        "the card of the second call does not show the first one with its recording"
+    );
+    let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
+    theatre.desks[ANNA]
+        .fact(&card.call, PATIENCE, started)
+        .await
+        .context("the first conversation did not start")?;
+    let facts = [
+        ("manager", anna.name.to_owned()),
+        ("client", client.name.clone()),
+    ];
+    theatre.tell("demo-occupied", &facts)?;
+    Ok(caller)
 }
 
 /// Nobody knows the caller: the card is a draft with the advertising channel of the line.
