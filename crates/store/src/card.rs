@@ -187,7 +187,7 @@ impl Cards for Store {
             return Ok(Card::default());
         };
         let Parts { sql, args } = statement(caller, best);
-        let rows = self.rows(&sql, &args).await?;
+        let rows = self.hot_rows(sql, args).await?;
         let mut card = Card {
             clients: caller.matches.iter().map(card_client).collect(),
             ..Card::default()

@@ -163,6 +163,21 @@ fn pg_args(values: &[Value]) -> PgArguments {
     args
 }
 
+/// Which ends of their transaction statements bring along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) begin: bool,
+    pub(crate) commit: bool,
+}
+
+impl Ends {
+    /// In the middle of a transaction.
+    pub(crate) const NONE: Self = Self {
+        begin: false,
+        commit: false,
+    };
+}
+
 /// A connection of the writer or the checkpoints.
 pub(crate) enum Connection {
     Sqlite(SqliteConnection),
@@ -210,33 +225,27 @@ impl Connection {
         }
     }
 
-    /// Runs the statements in their order, in the transaction that is open; how many rows each
-    /// changed. On SQLite they go to the driver's thread as one text, since each way there costs
-    /// more than a statement.
-    pub(crate) async fn run(&mut self, statements: &[Statement]) -> Result<Vec<u64>, sqlx::Error> {
-        match self {
-            Self::Sqlite(conn) => sqlite_run(conn, "", statements, "").await,
-            Self::Postgres(_) => {
-                let mut changed = Vec::with_capacity(statements.len());
-                for statement in statements {
-                    changed.push(self.execute(&statement.sql, &statement.args).await?);
-                }
-                Ok(changed)
-            }
-        }
-    }
-
-    /// The statements as one transaction of their own, made durable.
-    pub(crate) async fn transaction(
+    /// Runs the statements in their order; how many rows each changed. On SQLite they go to the
+    /// driver's thread as one text with the transaction's ends, since each way there costs more
+    /// than a statement.
+    pub(crate) async fn run(
         &mut self,
         statements: &[Statement],
+        ends: Ends,
     ) -> Result<Vec<u64>, sqlx::Error> {
         if let Self::Sqlite(conn) = self {
-            return sqlite_run(conn, "BEGIN IMMEDIATE;", statements, "COMMIT").await;
+            return sqlite_run(conn, statements, ends).await;
         }
-        self.begin().await?;
-        let changed = self.run(statements).await?;
-        self.command("COMMIT").await?;
+        if ends.begin {
+            self.begin().await?;
+        }
+        let mut changed = Vec::with_capacity(statements.len());
+        for statement in statements {
+            changed.push(self.execute(&statement.sql, &statement.args).await?);
+        }
+        if ends.commit {
+            self.command("COMMIT").await?;
+        }
         Ok(changed)
     }
 
@@ -286,17 +295,15 @@ pub(crate) async fn pg_rows(
 /// SQLite's placeholders `$n` are counted over the whole text, so those of later statements move.
 async fn sqlite_run(
     conn: &mut SqliteConnection,
-    before: &str,
     statements: &[Statement],
-    after: &str,
+    ends: Ends,
 ) -> Result<Vec<u64>, sqlx::Error> {
-    if statements.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut sql = String::with_capacity(2_048);
     let mut args = SqliteArguments::default();
     let mut taken = 0;
-    sql.push_str(before);
+    if ends.begin {
+        sql.push_str("BEGIN IMMEDIATE;");
+    }
     for statement in statements {
         move_placeholders(&statement.sql, taken, &mut sql);
         sql.push(';');
@@ -308,17 +315,18 @@ async fn sqlite_run(
             };
         }
     }
-    sql.push_str(after);
+    if ends.commit {
+        sql.push_str("COMMIT");
+    }
     let results: Vec<_> = conn
         .fetch_many(sqlx::query_with(&sql, args))
         .try_collect()
         .await?;
-    let skipped = usize::from(!before.is_empty());
     Ok(results
         .into_iter()
         .filter_map(Either::left)
         .map(|done| done.rows_affected())
-        .skip(skipped)
+        .skip(usize::from(ends.begin))
         .take(statements.len())
         .collect())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crm::Numbering;
@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     checkpoint, clock,
     connect::{self, Source},
-    database::{Row, Value},
+    database::{Connection, Row, Value},
     facts::Facts,
     failure::Failure,
     load,
@@ -26,6 +26,9 @@ use crate::{
     work::{Change, Posted},
     writer::{Progress, Work, Writer, Writing},
 };
+
+/// How long a hot read waits for the writer's connection before it takes another.
+const HOT: Duration = Duration::from_millis(20);
 
 /// Limits and choices of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +67,8 @@ pub(crate) struct Inner {
     queue: mpsc::Sender<Work>,
     directory: watch::Receiver<u64>,
     checkpoints: Option<JoinHandle<()>>,
-    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Closes when the writer has ended.
+    ended: std::sync::Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Drop for Inner {
@@ -165,7 +169,7 @@ impl Store {
                 queue,
                 directory,
                 checkpoints,
-                writer: std::sync::Mutex::new(Some(tokio::spawn(writer.run()))),
+                ended: std::sync::Mutex::new(Some(run(writer)?)),
             }),
         })
     }
@@ -191,14 +195,14 @@ impl Store {
         self.inner.progress.stopping.store(true, Ordering::Release);
         // A closed queue means that the writer has ended already.
         let _ = self.inner.queue.send(Work::Stop).await;
-        let writer = self
+        let ended = self
             .inner
-            .writer
+            .ended
             .lock()
             .unwrap_or_else(|it| it.into_inner())
             .take();
-        if let Some(writer) = writer {
-            if writer.await.is_err() {
+        if let Some(ended) = ended {
+            if ended.await.is_err() {
                 tracing::error!("the writer of the store ended by a panic");
             }
         }
@@ -210,6 +214,30 @@ impl Store {
 
     pub(crate) async fn rows(&self, sql: &str, args: &[Value]) -> Result<Vec<Row>, Failure> {
         Ok(self.inner.readers.rows(sql, args).await?)
+    }
+
+    /// A read for which somebody on the telephone waits.
+    pub(crate) async fn hot_rows(
+        &self,
+        sql: String,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, Failure> {
+        if let Readers::Postgres(_) = self.inner.readers {
+            return self.rows(&sql, &args).await;
+        }
+        let (reply, answer) = oneshot::channel();
+        let work = Work::Read {
+            sql: sql.clone(),
+            args: args.clone(),
+            reply,
+        };
+        if self.give(work).is_ok() {
+            if let Ok(Ok(rows)) = tokio::time::timeout(HOT, answer).await {
+                return Ok(rows?);
+            }
+        }
+        // The writer waits for a database that is locked; reading may still be possible.
+        self.rows(&sql, &args).await
     }
 
     /// Has the writer make a change.
@@ -243,6 +271,28 @@ impl Store {
                 mpsc::error::TrySendError::Closed(_) => gone(),
             })
     }
+}
+
+/// Starts the writer. SQLite's has a thread of its own: its driver answers from another thread
+/// after each statement, which is cheaper between two threads than through a scheduler of many.
+fn run(writer: Writer) -> Result<oneshot::Receiver<()>, sqlx::Error> {
+    let (ends, ended) = oneshot::channel();
+    let own_thread = matches!(writer.writing.conn, Connection::Sqlite(_));
+    let writing = async move {
+        writer.run().await;
+        // Nobody may be waiting for that.
+        let _ = ends.send(());
+    };
+    if own_thread {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        thread.spawn(move || runtime.block_on(writing))?;
+    } else {
+        tokio::spawn(writing);
+    }
+    Ok(ended)
 }
 
 fn gone() -> crm::Error {

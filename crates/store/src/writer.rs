@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     clock,
     connect::Source,
-    database::{Connection, Statement},
+    database::{Connection, Ends, Row, Statement, Value},
     facts::Facts,
     failure::{self, Failure},
     memory::{MemoryChange, Shared},
@@ -42,6 +42,13 @@ pub(crate) enum Work {
     },
     /// A change by hand.
     Change { job: Box<dyn Job>, since: Instant },
+    /// A read that must find its pages in memory. SQLite empties the cache of every other
+    /// connection with each commit; the writer's own stays warm.
+    Read {
+        sql: String,
+        args: Vec<Value>,
+        reply: oneshot::Sender<Result<Vec<Row>, sqlx::Error>>,
+    },
     /// Finish what came before and end.
     Stop,
 }
@@ -52,6 +59,7 @@ impl Work {
         match self {
             Self::Facts { facts, .. } => facts.are_urgent(),
             Self::Change { .. } | Self::Stop => true,
+            Self::Read { .. } => false,
         }
     }
 }
@@ -132,17 +140,23 @@ impl Writer {
         let mut batch = Vec::new();
         let mut next = Some(first);
         while let Some(work) = next {
-            if let Work::Stop = work {
-                return (batch, true);
+            match work {
+                Work::Stop => return (batch, true),
+                Work::Read { sql, args, reply } => {
+                    // Whoever asked may have gone to another connection meanwhile.
+                    drop(reply.send(self.writing.conn.rows(&sql, &args).await));
+                }
+                work => {
+                    urgent |= work.is_urgent();
+                    batch.push(work);
+                }
             }
-            urgent |= work.is_urgent();
-            batch.push(work);
             if batch.len() >= MOST_PER_TRANSACTION {
                 break;
             }
             next = match self.queue.try_recv() {
                 Ok(work) => Some(work),
-                Err(_) if urgent => None,
+                Err(_) if urgent || batch.is_empty() => None,
                 Err(_) => tokio::time::timeout_at(until, self.queue.recv())
                     .await
                     .ok()
@@ -196,19 +210,29 @@ impl Writer {
         self.writing.directory_changed = false;
         let mut seq = self.progress.seq.load(Ordering::Acquire);
         let mut seqs = Vec::with_capacity(batch.len());
-        if let [Work::Facts { facts, .. }] = batch {
-            // The usual case of a quiet company: a transaction in one go.
-            let statements = facts.statements(self.node, &mut seq, &mut self.writing);
-            let changed = self.writing.conn.transaction(&statements).await;
-            let changed = changed.map_err(|error| stumble(0, error))?;
-            seqs.push(self.places(facts, &statements, &changed, seq).await?);
+        // Facts bring their transaction's beginning and end along: fewer ways to the driver.
+        let bare = batch.iter().all(|work| matches!(work, Work::Facts { .. }));
+        if bare {
+            let last = batch.len() - 1;
+            for (at, work) in batch.iter_mut().enumerate() {
+                if let Work::Facts { facts, .. } = work {
+                    let ends = Ends {
+                        begin: at == 0,
+                        commit: at == last,
+                    };
+                    let statements = facts.statements(self.node, &mut seq, &mut self.writing);
+                    let changed = self.writing.conn.run(&statements, ends).await;
+                    let changed = changed.map_err(|error| stumble(at, error))?;
+                    seqs.push(self.places(facts, &statements, &changed, seq).await?);
+                }
+            }
         } else {
             self.writing.conn.begin().await.map_err(Stumble::Nothing)?;
             for (at, work) in batch.iter_mut().enumerate() {
                 match work {
                     Work::Facts { facts, .. } => {
                         let statements = facts.statements(self.node, &mut seq, &mut self.writing);
-                        let changed = self.writing.conn.run(&statements).await;
+                        let changed = self.writing.conn.run(&statements, Ends::NONE).await;
                         let changed = changed.map_err(|error| stumble(at, error))?;
                         seqs.push(self.places(facts, &statements, &changed, seq).await?);
                     }
@@ -216,7 +240,7 @@ impl Writer {
                         self.change(job.as_mut()).await.map_err(Stumble::Nothing)?;
                         seqs.push(Vec::new());
                     }
-                    Work::Stop => seqs.push(Vec::new()),
+                    Work::Read { .. } | Work::Stop => seqs.push(Vec::new()),
                 }
             }
             self.writing
@@ -307,7 +331,7 @@ impl Writer {
                 // Nobody waits any more for an answer that is not taken.
                 Work::Facts { reply, .. } => drop(reply.send(Ok(seqs))),
                 Work::Change { job, .. } => job.acknowledge(),
-                Work::Stop => {}
+                Work::Read { .. } | Work::Stop => {}
             }
         }
     }
@@ -339,7 +363,7 @@ fn refuse(work: Work, error: crm::Error) {
             job.refuse(error);
             job.acknowledge();
         }
-        Work::Stop => {}
+        Work::Read { .. } | Work::Stop => {}
     }
 }
 
