@@ -94,12 +94,13 @@ fn contains_marker(file: &Path) -> bool {
     bytes.windows(MARKER.len()).any(|window| window == MARKER)
 }
 
-/// The executable that cargo says it has built.
+/// The simulator that cargo says it has built.
 fn executable(output: &Output) -> PathBuf {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let built = text
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "simulator")
         .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
     built.unwrap_or_else(|| {
         panic!(
