@@ -167,7 +167,7 @@ impl Daemon {
         format!(
             "[general]\ndefault_region = \"RU\"\ntime_zone = \"Europe/Moscow\"\nlanguage = \"en\"\n\
              [sip]\nlisten = [\"{}\"]\n[http]\nlisten = \"{}\"\n[store]\nurl = \"{store}\"\n\
-             [recordings]\nfolder = \"{}\"\n[network]\nrtp_ports = \"20000-20999\"\n\
+             [recordings]\nfolder = \"{}\"\n[network]\nrtp_ports = \"20000-29999\"\n\
              [media]\nthreads = {media_threads}\n{more}\n",
             self.sip(),
             self.address(1, 8080),

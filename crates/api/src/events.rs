@@ -27,6 +27,9 @@ use crate::{ApiState, body::Params, origin, problem::Problem, session::Identity}
 const MOST_MESSAGE_BYTES: usize = 4 * 1024;
 /// Most messages from a client between two pings.
 const MOST_MESSAGES: u32 = 1_000;
+/// So often the database is asked whether the session still runs: its end is told by whoever ends it, unless that is
+/// another process.
+const PINGS_PER_QUESTION: u32 = 10;
 /// How long a client may refuse to take a frame.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Frames written before the next look at what the client sends.
@@ -79,6 +82,7 @@ async fn events(
         state,
         identity,
         attachment,
+        pings: 0,
         messages: 0,
         heard: true,
     };
@@ -107,6 +111,7 @@ struct Connection {
     identity: Identity,
     attachment: Attachment,
     ended: broadcast::Receiver<model::SessionId>,
+    pings: u32,
     /// From the client since the last ping.
     messages: u32,
     /// The client has sent anything since the last ping, a pong included.
@@ -157,7 +162,10 @@ impl Connection {
                     if !std::mem::take(&mut self.heard) {
                         return Some((close_code::AWAY, "no answer to ping".to_owned()));
                     }
-                    if !self.is_logged_in().await {
+                    self.pings += 1;
+                    let over = self.identity.is_over();
+                    let asked = self.pings % PINGS_PER_QUESTION == 0;
+                    if over || (asked && !self.is_logged_in().await) {
                         return Some((close_code::POLICY, Closed::Revoked.to_string()));
                     }
                     self.messages = 0;

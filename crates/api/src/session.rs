@@ -64,6 +64,11 @@ impl Identity {
         Self::by_token(state, token::hash(token)).await
     }
 
+    /// Whether the session has ended by itself.
+    pub fn is_over(&self) -> bool {
+        self.expires_at <= moment::now().into()
+    }
+
     /// The user of a token, if its session still runs.
     pub async fn by_token(state: &ApiState, token: crm::TokenHash) -> Result<Self, Problem> {
         let found = state.base.sessions().find(&token).await?;

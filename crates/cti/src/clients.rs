@@ -154,7 +154,7 @@ impl Clients {
     /// Closes every connection, or those of one user.
     pub(crate) fn close(&mut self, of: Option<UserId>, reason: Closed) {
         let concerned: Vec<ClientNo> = match of {
-            Some(user) => self.by_user.get(&user).cloned().unwrap_or_default(),
+            Some(user) => self.of(user).to_vec(),
             None => self.clients.keys().copied().collect(),
         };
         for no in concerned {
@@ -186,17 +186,20 @@ impl Clients {
         receivers
     }
 
-    /// Who is told what an agent does: everybody, or beyond `most` connections only the agent and
+    /// The connections of one user.
+    pub(crate) fn of(&self, user: UserId) -> &[ClientNo] {
+        self.by_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who is told what others do: everybody except one user, or beyond `most` connections only
     /// those who see everything.
-    pub(crate) fn presence(&self, agent: UserId, most: usize) -> Vec<ClientNo> {
-        if self.clients.len() <= most {
-            return self.clients.keys().copied().collect();
-        }
-        let audience = Audience {
-            owner: Some(agent),
-            ..Audience::default()
-        };
-        self.audience(&audience)
+    pub(crate) fn presence(&self, most: usize, except: Option<UserId>) -> Vec<ClientNo> {
+        let clients = self.clients.iter();
+        clients
+            .filter(|(_, client)| self.clients.len() <= most || client.viewer.sees_all())
+            .filter(|(_, client)| Some(client.viewer.user) != except)
+            .map(|(no, _)| *no)
+            .collect()
     }
 
     /// Puts a frame into a client's queue; false if the client was too slow and is gone now.

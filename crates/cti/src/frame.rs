@@ -201,24 +201,32 @@ pub(crate) fn write(
 }
 
 #[derive(Serialize)]
-struct AgentFrame {
+struct AgentsFrame {
     at: Moment,
     #[serde(rename = "type")]
     kind: &'static str,
+    agents: Vec<AgentView>,
+}
+
+#[derive(Serialize)]
+struct AgentView {
     agent: UserId,
     since: Moment,
     #[serde(flatten)]
     state: AgentState,
 }
 
-/// Writes the frame of an agent's state.
-pub(crate) fn write_agent(change: &AgentChanged) -> Text {
-    text(&AgentFrame {
-        at: Moment(change.since),
-        kind: "agent.changed",
+/// Writes the frame of one or more agents' states.
+pub(crate) fn write_agents(changes: &[AgentChanged]) -> Text {
+    let agents = changes.iter().map(|change| AgentView {
         agent: change.agent,
         since: Moment(change.since),
         state: change.state,
+    });
+    text(&AgentsFrame {
+        at: Moment(clock::utc()),
+        kind: "agent.changed",
+        agents: agents.collect(),
     })
 }
 

@@ -8,7 +8,10 @@ use std::{
 use call::{EffectEnd, EffectId, Event, EventKind};
 use crm::{Audience, Card};
 use model::{AgentChanged, CallId, Directory, UserId};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     Attachment,
@@ -32,17 +35,26 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
     state: Mutex<State>,
+    presence_changed: Notify,
 }
 
 pub(crate) struct State {
     pub(crate) clients: Clients,
     presence: Presence,
+    untold: Untold,
     roster: Arc<Roster>,
     screens: Screens,
     /// The place up to which every fact has been handed out: behind it a client is served live, up
     /// to it from the journal.
     published: i64,
     ends: Option<mpsc::Sender<(EffectId, EffectEnd)>>,
+}
+
+/// Agents whose states have changed and who is still to be told.
+#[derive(Default)]
+struct Untold {
+    own: BTreeSet<UserId>,
+    others: BTreeSet<UserId>,
 }
 
 /// Facts of one call, committed together, to be handed out.
@@ -67,6 +79,7 @@ impl Hub {
         let state = State {
             clients: Clients::default(),
             presence: Presence::default(),
+            untold: Untold::default(),
             roster: Arc::default(),
             screens: Screens::default(),
             published: deps.journal.last_seq(),
@@ -77,6 +90,7 @@ impl Hub {
             settings,
             counters: Counters::default(),
             state: Mutex::new(state),
+            presence_changed: Notify::new(),
         }))
     }
 
@@ -109,11 +123,14 @@ impl Hub {
         let everybody =
             viewer.sees_all() || state.clients.len() <= self.0.settings.most_clients_for_presence;
         let states = state.presence.states();
-        let mut opening: Vec<_> = states
+        let states: Vec<_> = states
             .filter(|change| everybody || change.agent == viewer.user)
-            .map(|change| frame::write_agent(&change))
             .collect();
         drop(state);
+        let mut opening = Vec::with_capacity(2);
+        if !states.is_empty() {
+            opening.push(frame::write_agents(&states));
+        }
         opening.push(frame::write_mark("ready", own(until)));
         let resync =
             (after.is_some() && resumed.is_none()).then(|| frame::write_mark("resync", own(until)));
@@ -138,17 +155,33 @@ impl Hub {
         }
     }
 
-    /// An agent's state changed: told to everybody, without a cursor.
+    /// An agent's state changed: told by [`Self::run_presence`].
     pub fn agent_changed(&self, change: AgentChanged) {
         let mut state = self.0.state();
-        if !state.presence.update(change) {
-            return;
+        if state.presence.update(change) {
+            state.untold.own.insert(change.agent);
+            drop(state);
+            self.0.presence_changed.notify_one();
         }
-        let most = self.0.settings.most_clients_for_presence;
-        let receivers = state.clients.presence(change.agent, most);
-        if !receivers.is_empty() {
-            let frame = frame::write_agent(&change);
-            self.0.hand_out(&mut state, &receivers, &frame);
+    }
+
+    /// Tells what the agents do, as it changes, without a cursor. Runs until dropped.
+    pub async fn run_presence(self) {
+        let settings = &self.0.settings;
+        let mut next_round = Instant::now();
+        loop {
+            let waiting = !self.0.state().untold.others.is_empty();
+            tokio::select! {
+                () = self.0.presence_changed.notified() => {
+                    tokio::time::sleep(settings.presence_delay).await;
+                    self.0.tell_own();
+                }
+                () = sleep_until(next_round), if waiting => {}
+            }
+            if next_round <= Instant::now() {
+                self.0.tell_others();
+                next_round = Instant::now() + settings.presence_interval;
+            }
         }
     }
 
@@ -260,6 +293,41 @@ impl Hub {
 impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells agents what they do themselves.
+    fn tell_own(&self) {
+        let mut state = self.state();
+        for agent in std::mem::take(&mut state.untold.own) {
+            let own = state.clients.of(agent).to_vec();
+            if let Some(change) = state.presence.state(agent).filter(|_| !own.is_empty()) {
+                let frame = frame::write_agents(&[change]);
+                self.hand_out(&mut state, &own, &frame);
+            }
+            state.untold.others.insert(agent);
+        }
+    }
+
+    /// One frame with all states that changed since the last one.
+    fn tell_others(&self) {
+        let mut state = self.state();
+        let untold = std::mem::take(&mut state.untold.others);
+        let changes: Vec<_> = untold
+            .iter()
+            .filter_map(|agent| state.presence.state(*agent))
+            .collect();
+        // Whoever is the only one to have changed was told already.
+        let known_to = match changes[..] {
+            [] => return,
+            [only] => Some(only.agent),
+            _ => None,
+        };
+        let most = self.settings.most_clients_for_presence;
+        let receivers = state.clients.presence(most, known_to);
+        if !receivers.is_empty() {
+            let frame = frame::write_agents(&changes);
+            self.hand_out(&mut state, &receivers, &frame);
+        }
     }
 
     /// Writes and hands out one frame; the users it reached.

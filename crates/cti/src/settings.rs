@@ -22,9 +22,13 @@ pub struct Settings {
     /// Clients connected at a time; one more is refused.
     pub most_clients: usize,
     /// Up to so many connected clients, agents are told the states of all agents; beyond that only
-    /// their own, since each change would become a frame for everybody. Administrators and
-    /// supervisors are always told all.
+    /// their own, since every frame goes to everybody. Administrators and supervisors are always
+    /// told all.
     pub most_clients_for_presence: usize,
+    /// An agent's own state is told so long after it changed, together with what else changed until then.
+    pub presence_delay: Duration,
+    /// The states of other agents are told at most this often, all changes in one frame.
+    pub presence_interval: Duration,
     /// Facts that wait for a slow journal; what comes on top is lost to the journal, counted and
     /// logged, and the call goes on.
     pub most_waiting_events: usize,
@@ -36,6 +40,8 @@ impl Default for Settings {
             most_waiting_frames: 1_000,
             most_clients: 10_000,
             most_clients_for_presence: 200,
+            presence_delay: Duration::from_millis(50),
+            presence_interval: Duration::from_secs(1),
             most_waiting_events: 100_000,
         }
     }

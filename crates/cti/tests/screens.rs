@@ -312,7 +312,11 @@ async fn a_call_from_before_a_restart_ends_for_those_who_may_see_it() {
 async fn states_of_agents_come_at_once_and_when_they_change() {
     let room = Room::new().await;
     let Company {
-        anna, boris, admin, ..
+        anna,
+        boris,
+        clara,
+        admin,
+        ..
     } = room.company;
     let change = |agent: UserId, secs, state| AgentChanged {
         agent,
@@ -323,23 +327,29 @@ async fn states_of_agents_come_at_once_and_when_they_change() {
         .agent_changed(change(anna, 1_800_000_000, AgentState::Available));
     let mut screen = room.attach(boris, None);
     let state = screen.expect("agent.changed").await;
-    assert_eq!(state["agent"], anna.to_string());
-    assert_eq!(state["since"], "2027-01-15T08:00:00.000000Z");
+    assert_eq!(state["agents"][0]["agent"], anna.to_string());
+    assert_eq!(state["agents"][0]["since"], "2027-01-15T08:00:00.000000Z");
     assert!(state.get("cursor").is_none());
     screen.expect("ready").await;
     let talking = AgentState::Talking {
         call: model::CallId(9),
     };
+    let mut own = room.attach(anna, None);
+    own.ready().await;
+    // Others are told all changes since the last frame in one, whoever is concerned at once.
     room.hub.agent_changed(change(anna, 1_800_000_001, talking));
     room.hub.agent_changed(change(anna, 1_800_000_001, talking));
-    let state = screen.expect("agent.changed").await;
-    assert_eq!(
-        (&state["state"], &state["call"]),
-        (&json!("talking"), &json!("9"))
-    );
-    screen.assert_quiet();
-    assert_eq!(room.hub.presence().states().count(), 1);
-    drop(screen);
+    room.hub
+        .agent_changed(change(clara, 1_800_000_002, AgentState::Available));
+    assert_eq!(talks_now(&own.expect("agent.changed").await), [true]);
+    for screen in [&mut screen, &mut own] {
+        let told = screen.expect("agent.changed").await;
+        assert_eq!(talks_now(&told), [true, false]);
+        assert_eq!(told["agents"][0]["call"], json!("9"));
+        screen.assert_quiet();
+    }
+    assert_eq!(room.hub.presence().states().count(), 2);
+    drop((screen, own));
 
     // Beyond the limit only the agent and those who see everything are told.
     let settings = Settings {
@@ -356,6 +366,11 @@ async fn states_of_agents_come_at_once_and_when_they_change() {
     screens[0].expect("agent.changed").await;
     screens[1].assert_quiet();
     screens[2].expect("agent.changed").await;
+}
+
+fn talks_now(frame: &Value) -> Vec<bool> {
+    let agents = frame["agents"].as_array().unwrap().iter();
+    agents.map(|agent| agent["state"] == "talking").collect()
 }
 
 #[tokio::test]

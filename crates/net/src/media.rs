@@ -196,7 +196,18 @@ impl MediaPlane {
 
     /// Gives an order. Orders take effect in the order in which they are given.
     pub fn send(&mut self, command: Command) {
+        self.post(command);
+        self.wake();
+    }
+
+    /// As [`Self::send`], but the thread sees the command only after [`Self::wake`]: several cost one wake-up.
+    pub fn post(&mut self, command: Command) {
         self.router.route(command);
+    }
+
+    /// Lets the threads see what was posted.
+    pub fn wake(&self) {
+        self.router.wake();
     }
 
     /// Counters of the whole plane.
@@ -222,6 +233,7 @@ impl Drop for MediaPlane {
         for door in &mut self.router.doors {
             door.give(Order::Exit);
         }
+        self.router.wake();
         for thread in self.threads.drain(..) {
             // A panic has aborted the process already.
             let _ = thread.join();

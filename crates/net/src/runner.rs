@@ -39,6 +39,8 @@ use crate::{
 const MOST_DATAGRAM_BYTES: usize = 65_535;
 /// Datagrams taken from a socket before everybody else has a turn.
 const MOST_DATAGRAMS_AT_ONCE: usize = 64;
+/// Ends of effects taken before everybody else has a turn.
+const MOST_ENDS_AT_ONCE: usize = 64;
 /// What the system may hold for us while the switch works.
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long the thread sleeps when no timer runs.
@@ -243,24 +245,35 @@ impl Driver {
     }
 
     async fn run(mut self) {
-        let mut wake = self.drain();
+        self.media_events.read_by_task();
         loop {
+            let wake = self.drain();
+            // What one turn orders of the media threads costs one wake-up.
+            self.media.wake();
             match self.turn(wake).await {
                 Turn::Datagrams => {
                     let mut received = std::mem::take(&mut self.received);
                     for (path, bytes) in received.drain(..) {
-                        wake = self.handle(Input::Datagram { path, bytes });
+                        self.handle(Input::Datagram { path, bytes });
                     }
                     self.received = received;
                 }
                 Turn::Media => {
                     self.media_events.awake();
                     while let Some(event) = self.media_events.pop() {
-                        wake = self.handle(Input::Media(event));
+                        self.handle(Input::Media(event));
                     }
                 }
-                Turn::Input(input) => wake = self.handle(input),
-                Turn::Timer => wake = self.handle(Input::Timer),
+                Turn::Input(input) => {
+                    self.handle(input);
+                    for _ in 1..MOST_ENDS_AT_ONCE {
+                        let Ok((id, end)) = self.doors.ends.try_recv() else {
+                            break;
+                        };
+                        self.handle(Input::EffectEnd { id, end });
+                    }
+                }
+                Turn::Timer => self.handle(Input::Timer),
                 Turn::Stop => return,
             }
         }
@@ -299,9 +312,8 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, input: Input) -> Option<Duration> {
+    fn handle(&mut self, input: Input) {
         self.switch.handle(clock::now(), input);
-        self.drain()
     }
 
     /// Carries out everything that the switch wants; when it wants to be woken.
@@ -309,7 +321,7 @@ impl Driver {
         loop {
             match self.switch.poll() {
                 Output::Send { path, bytes } => self.send(path, &bytes),
-                Output::Media(command) => self.media.send(command),
+                Output::Media(command) => self.media.post(command),
                 Output::Effect(request) => self.begin(request),
                 Output::Notice(notice) => {
                     if self.doors.notices.try_send(notice).is_err() {

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub(crate) struct Wake {
     fd: OwnedFd,
     asleep: AtomicBool,
+    /// The reader is a task: the descriptor is left alone.
+    is_task: AtomicBool,
     task: Notify,
 }
 
@@ -27,6 +29,7 @@ impl Wake {
         Ok(Self {
             fd: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             asleep: AtomicBool::new(false),
+            is_task: AtomicBool::new(false),
             task: Notify::new(),
         })
     }
@@ -35,10 +38,19 @@ impl Wake {
     pub(crate) fn notify(&self) {
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
+            if self.is_task.load(Ordering::Relaxed) {
+                return self.task.notify_one();
+            }
             // It fails only when the counter is full, and then the reader is woken anyway.
             let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
-            self.task.notify_one();
         }
+    }
+
+    /// From now on the reader is a task, which waits for [`Wake::woken`].
+    pub(crate) fn read_by_task(&self) {
+        self.is_task.store(true, Ordering::Relaxed);
+        // Whoever looked just before has written to the descriptor.
+        self.task.notify_one();
     }
 
     /// Ends when somebody notified a sleeper; perhaps one time too often.
@@ -54,7 +66,7 @@ impl Wake {
 
     /// The reader is awake again, or did not go to sleep after all.
     pub(crate) fn awake(&self) {
-        if !self.asleep.swap(false, Ordering::AcqRel) {
+        if !self.asleep.swap(false, Ordering::AcqRel) && !self.is_task.load(Ordering::Relaxed) {
             let mut count = [0; 8];
             let _ = rustix::io::read(&self.fd, &mut count);
         }

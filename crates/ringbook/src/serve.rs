@@ -109,6 +109,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     let hub = Hub::new(deps.clone(), cti_settings.clone());
     let desk = tokio::spawn(Desk::start(deps, hub.clone(), cti_settings).run(effects_taken, ends));
     let (drained, all_drained) = oneshot::channel();
+    tokio::spawn(hub.clone().run_presence());
     tokio::spawn(notices::run(
         notices_taken,
         hub.clone(),

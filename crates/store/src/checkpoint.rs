@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{connect::Source, database::Connection, dialect, writer::Progress};
+use sqlx::SqliteConnection;
+
+use crate::{connect::Source, database, writer::Progress};
 
 /// How often it is asked whether there is something to do.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -18,7 +20,7 @@ const MOST_SECS: u32 = 15;
 const LONG: i64 = 16_384;
 
 /// Runs until it is aborted.
-pub(crate) async fn run(mut conn: Connection, source: Source, progress: Arc<Progress>) {
+pub(crate) async fn run(mut conn: SqliteConnection, source: Source, progress: Arc<Progress>) {
     let (mut copied, mut seen, mut secs) = (0, 0, 0);
     loop {
         tokio::time::sleep(PERIOD).await;
@@ -32,7 +34,7 @@ pub(crate) async fn run(mut conn: Connection, source: Source, progress: Arc<Prog
             Ok(()) => (copied, secs) = (written, 0),
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint failed; the log grows until one succeeds");
-                if let Ok(fresh) = source.writer().await {
+                if let Ok(Some(fresh)) = source.checkpoints().await {
                     conn = fresh;
                 }
             }
@@ -40,11 +42,16 @@ pub(crate) async fn run(mut conn: Connection, source: Source, progress: Arc<Prog
     }
 }
 
-async fn keep_short(conn: &mut Connection) -> Result<(), sqlx::Error> {
-    let pages = dialect::checkpoint(conn, false).await?;
-    if pages > LONG {
+async fn keep_short(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let copied = database::sqlite_rows(conn, "PRAGMA wal_checkpoint(PASSIVE)", &[]).await?;
+    // Columns: whether it was blocked, pages in the log, pages copied.
+    let pages = copied.into_iter().next().map(|mut row| {
+        row.skip(1);
+        row.int()
+    });
+    if pages.transpose()?.unwrap_or(0) > LONG {
         // Nearly everything has been copied beside the writer: what is left is little.
-        dialect::checkpoint(conn, true).await?;
+        database::sqlite_rows(conn, "PRAGMA wal_checkpoint(RESTART)", &[]).await?;
     }
     Ok(())
 }

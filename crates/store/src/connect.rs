@@ -9,9 +9,9 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _,
+    ConnectOptions as _, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::SqliteConnectOptions,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     failure,
     open_error::OpenError,
     readers::{Readers, SqliteReaders},
+    sqlite::SqliteWriter,
 };
 
 /// How long SQLite itself waits for a lock; the writer tries again after that.
@@ -27,8 +28,19 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Different texts that a connection keeps compiled.
 const STATEMENTS: usize = 128;
-/// Bytes that SQLite's log keeps on disk when it begins anew.
-const LOG_KEPT: &str = "67108864";
+/// How the writer's connection to SQLite works.
+const PRAGMAS: [(&str, &str); 6] = [
+    ("journal_mode", "WAL"),
+    // KiB of pages kept: hot reads find theirs, and commits do not read what they change.
+    ("cache_size", "-16384"),
+    // A commit is acknowledged only when it would survive a power loss.
+    ("synchronous", "FULL"),
+    ("foreign_keys", "ON"),
+    // Checkpoints are made beside the writer, never by it.
+    ("wal_autocheckpoint", "0"),
+    // Bytes that the log keeps on disk when it begins anew.
+    ("journal_size_limit", "67108864"),
+];
 
 /// Where a database is.
 #[derive(Clone, Debug)]
@@ -53,15 +65,8 @@ impl Source {
             }
             let options = SqliteConnectOptions::new()
                 .filename(path)
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // A commit is acknowledged only when it would survive a power loss.
-                .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .statement_cache_capacity(STATEMENTS)
-                // Checkpoints are made beside the writer, never by it.
-                .pragma("wal_autocheckpoint", "0")
-                .pragma("journal_size_limit", LOG_KEPT)
                 .disable_statement_logging();
             return Ok(Self::Sqlite {
                 path: PathBuf::from(path),
@@ -86,9 +91,10 @@ impl Source {
     /// A connection that writes.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
         match self {
-            Self::Sqlite { path, options } => {
+            Self::Sqlite { path, .. } => {
                 keep_private(path);
-                Ok(Connection::Sqlite(options.connect().await?))
+                let opened = SqliteWriter::open(path, &PRAGMAS, BUSY_TIMEOUT, STATEMENTS);
+                Ok(Connection::Sqlite(opened?))
             }
             Self::Postgres { options } => {
                 let connecting = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
@@ -98,11 +104,20 @@ impl Source {
         }
     }
 
+    /// A connection that copies the log of SQLite into its file; none for PostgreSQL, whose server
+    /// does that itself.
+    pub(crate) async fn checkpoints(&self) -> Result<Option<SqliteConnection>, sqlx::Error> {
+        match self {
+            Self::Sqlite { options, .. } => Ok(Some(options.connect().await?)),
+            Self::Postgres { .. } => Ok(None),
+        }
+    }
+
     /// Connections that read; the database is there and has its schema.
     pub(crate) async fn readers(&self, most: u32) -> Result<Readers, sqlx::Error> {
         match self {
             Self::Sqlite { options, .. } => {
-                let options = (**options).clone().create_if_missing(false).read_only(true);
+                let options = (**options).clone().read_only(true);
                 let readers = SqliteReaders::open(options, most).await?;
                 Ok(Readers::Sqlite(Box::new(readers)))
             }

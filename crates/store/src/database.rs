@@ -1,13 +1,15 @@
-//! The two drivers behind one face: every statement is the same text for both.
+//! The drivers behind one face: every statement is the same text for both databases.
 
 use std::borrow::Cow;
 
-use futures_util::TryStreamExt;
+use rusqlite::types::Value as SqliteValue;
 use sqlx::{
-    Arguments, Connection as _, Either, Executor, PgConnection, Row as _, SqliteConnection,
+    Arguments, Connection as _, Executor, PgConnection, Row as _, SqliteConnection,
     postgres::{PgArguments, PgRow},
     sqlite::{SqliteArguments, SqliteRow},
 };
+
+use crate::sqlite::{OwnedRow, SqliteWriter};
 
 /// An argument of a statement. A null knows its type: PostgreSQL wants that.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,40 +88,44 @@ pub(crate) struct Row {
 
 enum Driver {
     Sqlite(SqliteRow),
+    Owned(OwnedRow),
     Postgres(PgRow),
 }
 
-impl Row {
-    pub(crate) fn int(&mut self) -> Result<i64, sqlx::Error> {
-        let at = self.step();
-        match &self.inner {
+/// A column of a row, whoever read it.
+macro_rules! column {
+    ($row:expr, $($value:pat => $read:expr),+) => {{
+        let at = $row.step();
+        match &$row.inner {
             Driver::Sqlite(row) => row.try_get_unchecked(at),
             Driver::Postgres(row) => row.try_get_unchecked(at),
+            Driver::Owned(row) => match row.get(at) {
+                $(Some($value) => Ok($read),)+
+                other => Err(sqlx::Error::Protocol(format!("column {at} is {other:?}"))),
+            },
         }
+    }};
+}
+
+impl Row {
+    fn new(inner: Driver) -> Self {
+        Self { inner, at: 0 }
+    }
+
+    pub(crate) fn int(&mut self) -> Result<i64, sqlx::Error> {
+        column!(self, SqliteValue::Integer(it) => *it)
     }
 
     pub(crate) fn opt_int(&mut self) -> Result<Option<i64>, sqlx::Error> {
-        let at = self.step();
-        match &self.inner {
-            Driver::Sqlite(row) => row.try_get_unchecked(at),
-            Driver::Postgres(row) => row.try_get_unchecked(at),
-        }
+        column!(self, SqliteValue::Integer(it) => Some(*it), SqliteValue::Null => None)
     }
 
     pub(crate) fn text(&mut self) -> Result<String, sqlx::Error> {
-        let at = self.step();
-        match &self.inner {
-            Driver::Sqlite(row) => row.try_get_unchecked(at),
-            Driver::Postgres(row) => row.try_get_unchecked(at),
-        }
+        column!(self, SqliteValue::Text(it) => it.clone())
     }
 
     pub(crate) fn opt_text(&mut self) -> Result<Option<String>, sqlx::Error> {
-        let at = self.step();
-        match &self.inner {
-            Driver::Sqlite(row) => row.try_get_unchecked(at),
-            Driver::Postgres(row) => row.try_get_unchecked(at),
-        }
+        column!(self, SqliteValue::Text(it) => Some(it.clone()), SqliteValue::Null => None)
     }
 
     pub(crate) fn flag(&mut self) -> Result<bool, sqlx::Error> {
@@ -163,24 +169,9 @@ fn pg_args(values: &[Value]) -> PgArguments {
     args
 }
 
-/// Which ends of their transaction statements bring along.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) begin: bool,
-    pub(crate) commit: bool,
-}
-
-impl Ends {
-    /// In the middle of a transaction.
-    pub(crate) const NONE: Self = Self {
-        begin: false,
-        commit: false,
-    };
-}
-
-/// A connection of the writer or the checkpoints.
+/// A connection of the writer.
 pub(crate) enum Connection {
-    Sqlite(SqliteConnection),
+    Sqlite(SqliteWriter),
     Postgres(PgConnection),
 }
 
@@ -191,7 +182,10 @@ impl Connection {
         args: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
         match self {
-            Self::Sqlite(conn) => sqlite_rows(conn, sql, args).await,
+            Self::Sqlite(conn) => {
+                let rows = conn.rows(sql, args)?.into_iter();
+                Ok(rows.map(|row| Row::new(Driver::Owned(row))).collect())
+            }
             Self::Postgres(conn) => pg_rows(conn, sql, args).await,
         }
     }
@@ -199,10 +193,7 @@ impl Connection {
     /// Runs one statement; how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, sqlx::Error> {
         match self {
-            Self::Sqlite(conn) => {
-                let query = sqlx::query_with(sql, sqlite_args(args));
-                Ok(query.execute(conn).await?.rows_affected())
-            }
+            Self::Sqlite(conn) => conn.execute(sql, args),
             Self::Postgres(conn) => {
                 let query = sqlx::query_with(sql, pg_args(args));
                 Ok(query.execute(conn).await?.rows_affected())
@@ -213,7 +204,7 @@ impl Connection {
     /// A word without arguments, such as `COMMIT`.
     pub(crate) async fn command(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(conn) => conn.execute(sqlx::raw_sql(sql)).await.map(|_| ()),
+            Self::Sqlite(conn) => conn.command(sql),
             Self::Postgres(conn) => conn.execute(sqlx::raw_sql(sql)).await.map(|_| ()),
         }
     }
@@ -225,33 +216,18 @@ impl Connection {
         }
     }
 
-    /// Runs the statements in their order; how many rows each changed. On SQLite they go to the
-    /// driver's thread as one text with the transaction's ends, since each way there costs more
-    /// than a statement.
-    pub(crate) async fn run(
-        &mut self,
-        statements: &[Statement],
-        ends: Ends,
-    ) -> Result<Vec<u64>, sqlx::Error> {
-        if let Self::Sqlite(conn) = self {
-            return sqlite_run(conn, statements, ends).await;
-        }
-        if ends.begin {
-            self.begin().await?;
-        }
+    /// Runs the statements in their order; how many rows each changed.
+    pub(crate) async fn run(&mut self, statements: &[Statement]) -> Result<Vec<u64>, sqlx::Error> {
         let mut changed = Vec::with_capacity(statements.len());
         for statement in statements {
             changed.push(self.execute(&statement.sql, &statement.args).await?);
-        }
-        if ends.commit {
-            self.command("COMMIT").await?;
         }
         Ok(changed)
     }
 
     pub(crate) async fn close(self) {
         let ended = match self {
-            Self::Sqlite(conn) => conn.close().await,
+            Self::Sqlite(conn) => conn.close(),
             Self::Postgres(conn) => conn.close().await,
         };
         if let Err(error) = ended {
@@ -269,10 +245,7 @@ pub(crate) async fn sqlite_rows(
     let rows = query.fetch_all(conn).await?;
     Ok(rows
         .into_iter()
-        .map(|row| Row {
-            inner: Driver::Sqlite(row),
-            at: 0,
-        })
+        .map(|row| Row::new(Driver::Sqlite(row)))
         .collect())
 }
 
@@ -285,76 +258,13 @@ pub(crate) async fn pg_rows(
     let rows = query.fetch_all(conn).await?;
     Ok(rows
         .into_iter()
-        .map(|row| Row {
-            inner: Driver::Postgres(row),
-            at: 0,
-        })
+        .map(|row| Row::new(Driver::Postgres(row)))
         .collect())
-}
-
-/// SQLite's placeholders `$n` are counted over the whole text, so those of later statements move.
-async fn sqlite_run(
-    conn: &mut SqliteConnection,
-    statements: &[Statement],
-    ends: Ends,
-) -> Result<Vec<u64>, sqlx::Error> {
-    let mut sql = String::with_capacity(2_048);
-    let mut args = SqliteArguments::default();
-    let mut taken = 0;
-    if ends.begin {
-        sql.push_str("BEGIN IMMEDIATE;");
-    }
-    for statement in statements {
-        move_placeholders(&statement.sql, taken, &mut sql);
-        sql.push(';');
-        taken += statement.args.len();
-        for value in &statement.args {
-            let _ = match value {
-                Value::Int(it) => args.add(*it),
-                Value::Text(it) => args.add(it.clone()),
-            };
-        }
-    }
-    if ends.commit {
-        sql.push_str("COMMIT");
-    }
-    let results: Vec<_> = conn
-        .fetch_many(sqlx::query_with(&sql, args))
-        .try_collect()
-        .await?;
-    Ok(results
-        .into_iter()
-        .filter_map(Either::left)
-        .map(|done| done.rows_affected())
-        .skip(usize::from(ends.begin))
-        .take(statements.len())
-        .collect())
-}
-
-fn move_placeholders(sql: &str, by: usize, into: &mut String) {
-    let mut parts = sql.split('$');
-    into.extend(parts.next());
-    for part in parts {
-        let end = part
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(part.len());
-        let number: usize = part[..end].parse().unwrap_or(0);
-        into.push('$');
-        into.push_str(&(number + by).to_string());
-        into.push_str(&part[end..]);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn placeholders_of_later_statements_move() {
-        let mut sql = String::new();
-        move_placeholders("UPDATE t SET a = $2 WHERE b = $10", 3, &mut sql);
-        assert_eq!(sql, "UPDATE t SET a = $5 WHERE b = $13");
-    }
 
     #[test]
     fn text_never_carries_nul() {

@@ -45,25 +45,3 @@ pub(crate) async fn has_schema(conn: &mut Connection) -> Result<bool, sqlx::Erro
         .transpose()?;
     Ok(count.unwrap_or(0) > 0)
 }
-
-/// Copies what the log of SQLite holds into the file; how many pages the log has. Nothing to do
-/// for PostgreSQL, whose server does it.
-pub(crate) async fn checkpoint(
-    conn: &mut Connection,
-    begin_anew: bool,
-) -> Result<i64, sqlx::Error> {
-    let Connection::Sqlite(_) = conn else {
-        return Ok(0);
-    };
-    let sql = if begin_anew {
-        "PRAGMA wal_checkpoint(RESTART)"
-    } else {
-        "PRAGMA wal_checkpoint(PASSIVE)"
-    };
-    let rows = conn.rows(sql, &[]).await?;
-    let Some(mut row) = rows.into_iter().next() else {
-        return Ok(0);
-    };
-    row.skip(1);
-    row.int()
-}

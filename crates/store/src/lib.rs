@@ -38,6 +38,7 @@ mod schema;
 mod select;
 mod session;
 mod settings;
+mod sqlite;
 mod store;
 mod task;
 mod trunk;

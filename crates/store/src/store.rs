@@ -29,6 +29,9 @@ use crate::{
 
 /// How long a hot read waits for the writer's connection before it takes another.
 const HOT: Duration = Duration::from_millis(20);
+/// How long another program may hold the lock of a file that is being opened.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// Limits and choices of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,16 +111,25 @@ impl Store {
         options: Options,
     ) -> Result<Self, OpenError> {
         let source = Source::parse(url)?;
-        let numbering = Numbering::new(region).ok_or_else(|| OpenError::Region {
-            region: region.chars().take(20).collect(),
-        })?;
-        let trouble = |trouble: Trouble| match trouble {
-            Trouble::Refused(error) => error,
-            Trouble::Database(error) => connect::refusal(&source, &error),
+        let numbering = || {
+            Numbering::new(region).ok_or_else(|| OpenError::Region {
+                region: region.chars().take(20).collect(),
+            })
         };
-        Self::start(source.clone(), node, numbering, &options)
-            .await
-            .map_err(trouble)
+        let began = Instant::now();
+        loop {
+            let opened = Self::start(source.clone(), node, numbering()?, &options).await;
+            let error = match opened {
+                Ok(store) => return Ok(store),
+                Err(Trouble::Refused(error)) => error,
+                Err(Trouble::Database(error)) => connect::refusal(&source, &error),
+            };
+            // Somebody else may be making the tables; SQLite's own patience ends before a slow disk is done.
+            if !matches!(error, OpenError::Locked { .. }) || began.elapsed() > LOCK_PATIENCE {
+                return Err(error);
+            }
+            tokio::time::sleep(LOCK_RETRY).await;
+        }
     }
 
     async fn start(
@@ -136,14 +148,10 @@ impl Store {
         progress.seq.store(seq, Ordering::Release);
         let (queue, received) = mpsc::channel(options.queue.max(1));
         let (announce, directory) = watch::channel(0);
-        let checkpoints = match &source {
-            Source::Sqlite { .. } => {
-                let conn = source.writer().await?;
-                let task = checkpoint::run(conn, source.clone(), Arc::clone(&progress));
-                Some(tokio::spawn(task))
-            }
-            Source::Postgres { .. } => None,
-        };
+        let checkpoints = source.checkpoints().await?.map(|conn| {
+            let task = checkpoint::run(conn, source.clone(), Arc::clone(&progress));
+            tokio::spawn(task)
+        });
         let writer = Writer {
             writing: Writing {
                 conn,

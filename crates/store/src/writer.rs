@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     clock,
     connect::Source,
-    database::{Connection, Ends, Row, Statement, Value},
+    database::{Connection, Row, Statement, Value},
     facts::Facts,
     failure::{self, Failure},
     memory::{MemoryChange, Shared},
@@ -25,9 +25,6 @@ use crate::{
 
 /// Most pieces of work in one transaction.
 const MOST_PER_TRANSACTION: usize = 256;
-/// How long facts that nobody on the telephone feels may wait for others to share their commit:
-/// making a transaction durable is the dearest part of a call.
-const GATHERING: Duration = Duration::from_millis(4);
 /// The first and the longest pause before a transaction that failed is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 /// How long a change by hand waits for a database that does not answer; facts of calls wait on.
@@ -54,12 +51,11 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Whether it must not wait for others.
-    fn is_urgent(&self) -> bool {
+    /// How long it may wait for others.
+    fn patience(&self) -> Duration {
         match self {
-            Self::Facts { facts, .. } => facts.are_urgent(),
-            Self::Change { .. } | Self::Stop => true,
-            Self::Read { .. } => false,
+            Self::Facts { facts, .. } => facts.patience(),
+            Self::Change { .. } | Self::Read { .. } | Self::Stop => Duration::ZERO,
         }
     }
 }
@@ -133,13 +129,13 @@ impl Writer {
     }
 
     /// What goes into one transaction, and whether it is the last one: everything that waits, and
-    /// what comes shortly after as long as nothing is urgent.
+    /// what comes as long as nothing in it is in a hurry.
     async fn gather(&mut self, first: Work) -> (Vec<Work>, bool) {
-        let until = tokio::time::Instant::now() + GATHERING;
-        let mut urgent = false;
+        let mut until = None;
         let mut batch = Vec::new();
         let mut next = Some(first);
         while let Some(work) = next {
+            let latest = Instant::now() + work.patience();
             match work {
                 Work::Stop => return (batch, true),
                 Work::Read { sql, args, reply } => {
@@ -147,20 +143,20 @@ impl Writer {
                     drop(reply.send(self.writing.conn.rows(&sql, &args).await));
                 }
                 work => {
-                    urgent |= work.is_urgent();
+                    until = Some(until.map_or(latest, |until: Instant| until.min(latest)));
                     batch.push(work);
                 }
             }
             if batch.len() >= MOST_PER_TRANSACTION {
                 break;
             }
-            next = match self.queue.try_recv() {
-                Ok(work) => Some(work),
-                Err(_) if urgent || batch.is_empty() => None,
-                Err(_) => tokio::time::timeout_at(until, self.queue.recv())
-                    .await
-                    .ok()
-                    .flatten(),
+            next = match (self.queue.try_recv(), until) {
+                (Ok(work), _) => Some(work),
+                (Err(_), Some(until)) if until > Instant::now() => {
+                    let more = tokio::time::timeout_at(until.into(), self.queue.recv());
+                    more.await.ok().flatten()
+                }
+                (Err(_), _) => None,
             };
         }
         (batch, false)
@@ -210,45 +206,24 @@ impl Writer {
         self.writing.directory_changed = false;
         let mut seq = self.progress.seq.load(Ordering::Acquire);
         let mut seqs = Vec::with_capacity(batch.len());
-        // Facts bring their transaction's beginning and end along: fewer ways to the driver.
-        let bare = batch.iter().all(|work| matches!(work, Work::Facts { .. }));
-        if bare {
-            let last = batch.len() - 1;
-            for (at, work) in batch.iter_mut().enumerate() {
-                if let Work::Facts { facts, .. } = work {
-                    let ends = Ends {
-                        begin: at == 0,
-                        commit: at == last,
-                    };
+        self.writing.conn.begin().await.map_err(Stumble::Nothing)?;
+        for (at, work) in batch.iter_mut().enumerate() {
+            match work {
+                Work::Facts { facts, .. } => {
                     let statements = facts.statements(self.node, &mut seq, &mut self.writing);
-                    let changed = self.writing.conn.run(&statements, ends).await;
+                    let changed = self.writing.conn.run(&statements).await;
                     let changed = changed.map_err(|error| stumble(at, error))?;
                     seqs.push(self.places(facts, &statements, &changed, seq).await?);
                 }
-            }
-        } else {
-            self.writing.conn.begin().await.map_err(Stumble::Nothing)?;
-            for (at, work) in batch.iter_mut().enumerate() {
-                match work {
-                    Work::Facts { facts, .. } => {
-                        let statements = facts.statements(self.node, &mut seq, &mut self.writing);
-                        let changed = self.writing.conn.run(&statements, Ends::NONE).await;
-                        let changed = changed.map_err(|error| stumble(at, error))?;
-                        seqs.push(self.places(facts, &statements, &changed, seq).await?);
-                    }
-                    Work::Change { job, .. } => {
-                        self.change(job.as_mut()).await.map_err(Stumble::Nothing)?;
-                        seqs.push(Vec::new());
-                    }
-                    Work::Read { .. } | Work::Stop => seqs.push(Vec::new()),
+                Work::Change { job, .. } => {
+                    self.change(job.as_mut()).await.map_err(Stumble::Nothing)?;
+                    seqs.push(Vec::new());
                 }
+                Work::Read { .. } | Work::Stop => seqs.push(Vec::new()),
             }
-            self.writing
-                .conn
-                .command("COMMIT")
-                .await
-                .map_err(Stumble::Unsure)?;
         }
+        let committed = self.writing.conn.command("COMMIT").await;
+        committed.map_err(Stumble::Unsure)?;
         self.progress.seq.store(seq, Ordering::Release);
         Ok(seqs)
     }

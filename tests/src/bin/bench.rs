@@ -26,11 +26,14 @@ use tests::{
 const WARM_UP: usize = 40;
 /// How quickly the bridged calls are set up, per second.
 const RAMP: f64 = 20.0;
+/// Calls whose delays are measured, and how many of them a second: few enough to leave the machine time to breathe.
+const DELAYED: usize = 800;
+const DELAYED_RATE: f64 = 40.0;
 
 /// Where callers and agents hear: the agents at the address of their telephones, the only one that may speak for them.
 const FAR_ENDS: [(u8, u16); 2] = [(3, 30_000), (5, 30_000)];
 /// How long the daemon is watched while nothing happens.
-const IDLE: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// The size of the measurement.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +59,11 @@ impl Size {
             })
         }
         let size = Self {
-            agents: set("AGENTS", 200),
-            persons: set("PERSONS", 2_000),
-            calls: set("CALLS", 800),
-            rate: set("RATE", 40.0),
-            hold: Duration::from_millis(set("HOLD_MS", 1_000)),
+            agents: set("AGENTS", 600),
+            persons: set("PERSONS", 4_000),
+            calls: set("CALLS", 2_000),
+            rate: set("RATE", 200.0),
+            hold: Duration::from_millis(set("HOLD_MS", 2_000)),
             bridged: set("BRIDGED", 200),
             sound: Duration::from_secs(set("SECONDS", 20)),
         };
@@ -69,10 +72,15 @@ impl Size {
             "every bridged call needs an agent: RINGBOOK_BENCH_BRIDGED is above RINGBOOK_BENCH_AGENTS"
         );
         assert!(
-            size.calls + size.bridged + WARM_UP <= size.persons,
+            size.total() <= size.persons,
             "every call has a caller of its own: RINGBOOK_BENCH_PERSONS is too small"
         );
         size
+    }
+
+    /// All calls of all measurements.
+    fn total(self) -> usize {
+        self.bridged + WARM_UP + DELAYED + self.calls
     }
 }
 
@@ -139,14 +147,14 @@ impl Bench {
     /// Memory, and CPU of calls that are bridged and recorded, with rtpengine after us.
     fn bridged(&mut self) {
         let size = self.size;
-        let (idle, cpu) = (usage::memory_mib(self.daemon), usage::cpu(self.daemon));
+        let cpu = usage::cpu(self.daemon);
         std::thread::sleep(IDLE);
+        let idle = usage::memory_mib(self.daemon);
         let used = usage::cpu(self.daemon).saturating_sub(cpu);
         self.notes.push(format!(
-            "before the first call: {:.0} MB, CPU {:.1} ms per second; freshly started, without agents: {:.0} MB",
-            idle,
+            "before the first call, {} agents with a screen each: {idle:.0} MB, CPU {:.1} ms per second",
+            size.agents,
             milliseconds(used) / IDLE.as_secs_f64(),
-            self.scenery.fresh_mib
         ));
         self.trunk.dial(size.bridged, RAMP, None, size.persons);
         let callers = self.trunk.remote_media();
@@ -168,8 +176,8 @@ impl Bench {
             size.bridged
         );
         self.lines.push(Line::beside(name, "ms", ours, peer, 0.75));
-        let name = format!("memory idle, {} agents with screens", size.agents);
-        self.lines.push(Line::alone(name, "MB", idle, 40.0));
+        let (name, fresh) = ("memory idle, freshly started", self.scenery.fresh_mib);
+        self.lines.push(Line::alone(name, "MB", fresh, 40.0));
         let each = (full - idle) / real(size.bridged) * 100.0;
         let name = format!("memory per 100 recorded calls, at {}", size.bridged);
         self.lines.push(Line::alone(name, "MB", each, 12.0));
@@ -210,46 +218,54 @@ impl Bench {
         ));
     }
 
-    /// CPU per call and the delays before the ring and the card.
+    /// The delays before the ring and the card, then CPU per call.
     async fn calls(&mut self) {
         let size = self.size;
-        self.trunk.forget();
-        let before = size.bridged + WARM_UP;
-        self.trunk
-            .dial(WARM_UP, size.rate, Some(size.hold), size.persons);
-        account::recordings(&self.scenery, before);
-        self.trunk.forget();
-        let (cpu, begun) = (usage::cpu(self.daemon), Instant::now());
-        self.trunk
-            .dial(size.calls, size.rate, Some(size.hold), size.persons);
-        let took = begun.elapsed();
-        account::recordings(&self.scenery, before + size.calls);
-        let used = usage::cpu(self.daemon).saturating_sub(cpu);
+        let mut done = size.bridged;
+        self.burst(WARM_UP, DELAYED_RATE, &mut done);
+        self.burst(DELAYED, DELAYED_RATE, &mut done);
+        self.delays().await;
+        let used = self.burst(size.calls, size.rate, &mut done);
         let each = milliseconds(used) / real(size.calls);
         let name = format!(
             "CPU per call, full path, {} agents, {} persons, {}/s",
             size.agents, size.persons, size.rate
         );
         self.lines.insert(0, Line::alone(name, "ms", each, 0.7));
+    }
+
+    /// So many calls at such a rate, until the last recording is complete; the daemon's CPU time.
+    fn burst(&mut self, calls: usize, rate: f64, done: &mut usize) -> Duration {
+        self.trunk.forget();
+        let (cpu, begun) = (usage::cpu(self.daemon), Instant::now());
+        let (hold, persons) = (Some(self.size.hold), self.size.persons);
+        self.trunk.dial(calls, rate, hold, persons);
+        let took = begun.elapsed();
+        *done += calls;
+        account::recordings(&self.scenery, *done);
+        let used = usage::cpu(self.daemon).saturating_sub(cpu);
         self.notes.push(format!(
-            "{} calls in {:.1} s; {} requests repeated by the generator",
-            size.calls,
+            "{calls} calls in {:.1} s; {} requests repeated by the generator so far; CPU {:.2} ms per call",
             took.as_secs_f64(),
-            self.trunk.repeated
+            self.trunk.repeated,
+            milliseconds(used) / real(calls),
         ));
+        used
+    }
+
+    async fn delays(&mut self) {
         let cards = account::card_ms(&self.scenery, &self.trunk.dialled()).await;
         let delays = [("180", self.trunk.ringing_ms()), ("card", cards)];
         for (what, values) in delays {
             for (percent, target) in [(50, 5.0), (99, 15.0)] {
-                let name = format!("INVITE to {what}, p{percent} at {} calls/s", size.rate);
+                let name = format!("INVITE to {what}, p{percent} at {DELAYED_RATE} calls/s");
                 let value = percentile(&values, percent);
                 self.lines.push(Line::alone(name, "ms", value, target));
             }
-            if values.len() != size.calls {
-                self.notes.push(format!(
-                    "INVITE to {what}: known of {} of {} calls",
-                    values.len(),
-                    size.calls
+            if values.len() != DELAYED {
+                let known = values.len();
+                self.wrong.push(format!(
+                    "INVITE to {what}: known of {known} of {DELAYED} calls"
                 ));
             }
         }
@@ -258,7 +274,7 @@ impl Bench {
     /// Prints, writes, counts and stops; true if everything that was done is accounted for.
     async fn account(mut self) -> bool {
         let size = self.size;
-        let calls = size.bridged + WARM_UP + size.calls;
+        let calls = size.total();
         let mut wrong = std::mem::take(&mut self.wrong);
         wrong.extend(account::differences(&self.scenery, calls).await);
         wrong.extend(self.trunk.refused.iter().take(5).cloned());

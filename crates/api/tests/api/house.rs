@@ -173,6 +173,7 @@ impl House {
             base: Arc::new(store.clone()),
         };
         let hub = cti::Hub::new(deps.clone(), cti::Settings::default());
+        tokio::spawn(hub.clone().run_presence());
         let (effects, taken) = mpsc::channel(64);
         let (out, ends) = mpsc::channel(64);
         let desk = cti::Desk::start(deps, hub.clone(), cti::Settings::default());

@@ -285,6 +285,7 @@ impl Room {
             }),
         };
         let hub = Hub::new(deps.clone(), settings.clone());
+        tokio::spawn(hub.clone().run_presence());
         hub.set_directory(&company.store.settings().directory().await.unwrap());
         let (effects, requests) = mpsc::channel(100);
         let (results, ends) = mpsc::channel(100);

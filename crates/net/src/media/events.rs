@@ -122,6 +122,11 @@ impl MediaEvents {
         }
     }
 
+    /// From now on the reader is a task, which uses [`MediaEvents::woken`] instead of [`MediaEvents::wait`].
+    pub(crate) fn read_by_task(&self) {
+        self.wake.read_by_task();
+    }
+
     /// For a reader that is a task: ends when an event came after [`MediaEvents::announce_sleep`].
     pub(crate) async fn woken(&self) {
         self.wake.woken().await;

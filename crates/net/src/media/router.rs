@@ -22,15 +22,14 @@ pub(super) struct ThreadDoor {
 }
 
 impl ThreadDoor {
-    /// Gives an order. A full queue is waited for: the thread takes its orders every millisecond, and if it
-    /// does not run any more, the process has aborted.
+    /// Gives an order, for which [`Wake::notify`] is still to be called. A full queue is waited for: the thread
+    /// takes its orders every millisecond, and if it does not run any more, the process has aborted.
     pub(super) fn give(&mut self, mut order: Order) {
         while let Err(PushError::Full(refused)) = self.orders.push(order) {
             order = refused;
             self.wake.notify();
             std::thread::sleep(RETRY_PAUSE);
         }
-        self.wake.notify();
     }
 }
 
@@ -98,6 +97,13 @@ impl Router {
         };
         if let Some(door) = thread.and_then(|thread| self.doors.get_mut(thread)) {
             door.give(Order::Plane(command));
+        }
+    }
+
+    /// Wakes the threads, most of which are awake.
+    pub(super) fn wake(&self) {
+        for door in &self.doors {
+            door.wake.notify();
         }
     }
 

@@ -75,15 +75,23 @@ impl TestPlane {
     }
 
     /// The next event that `wanted` picks; others are kept in `passed`.
-    pub fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-        let end = Instant::now() + DEADLINE;
+    pub fn wait<T>(&mut self, what: &str, wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let found = self.wait_within(DEADLINE, wanted);
+        found.unwrap_or_else(|| panic!("no {what}; passed: {:?}", self.passed))
+    }
+
+    /// The same, or `None` after `patience`.
+    pub fn wait_within<T>(
+        &mut self,
+        patience: Duration,
+        mut wanted: impl FnMut(&Event) -> Option<T>,
+    ) -> Option<T> {
+        let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let Some(event) = self.events.wait(left) else {
-                panic!("no {what}; passed: {:?}", self.passed);
-            };
+            let event = self.events.wait(left)?;
             if let Some(found) = wanted(&event) {
-                return found;
+                return Some(found);
             }
             self.passed.push(event);
         }
@@ -179,13 +187,7 @@ impl TestPlane {
     }
 
     pub fn wait_confirmed(&mut self, leg: LegKey) -> SocketAddr {
-        self.wait("Confirmed", |event| match event {
-            Event::Confirmed {
-                leg: confirmed,
-                source,
-            } if *confirmed == leg => Some(*source),
-            _ => None,
-        })
+        self.wait("Confirmed", |event| confirmation(event, leg))
     }
 }
 
@@ -358,10 +360,29 @@ pub fn bridged(plane: &mut TestPlane, a: &mut Phone, b: &mut Phone) -> (LegKey, 
     (leg_a, leg_b)
 }
 
-/// Speaks until the plane has confirmed the phone.
+/// Speaks until the plane has confirmed the phone: what comes before the plane knows the phone's
+/// address is dropped.
 pub fn meet(plane: &mut TestPlane, phone: &mut Phone, leg: LegKey) {
-    phone.speak(&[phone.codec.silence(); 160]);
-    assert_eq!(plane.wait_confirmed(leg), phone.address());
+    let end = Instant::now() + DEADLINE;
+    let source = loop {
+        phone.speak(&[phone.codec.silence(); 160]);
+        let confirmed = plane.wait_within(FRAME, |event| confirmation(event, leg));
+        if let Some(source) = confirmed {
+            break source;
+        }
+        assert!(Instant::now() < end, "the phone is not confirmed");
+    };
+    assert_eq!(source, phone.address());
+}
+
+fn confirmation(event: &Event, leg: LegKey) -> Option<SocketAddr> {
+    match event {
+        Event::Confirmed {
+            leg: confirmed,
+            source,
+        } if *confirmed == leg => Some(*source),
+        _ => None,
+    }
 }
 
 /// Speaks until the other hears it, and empties what was under way.

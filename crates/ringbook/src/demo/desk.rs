@@ -124,14 +124,10 @@ impl Desk {
                 .iter()
                 .rev()
                 .find_map(|received| match &received.frame.fact {
-                    Fact::AgentChanged {
-                        agent: of,
-                        state,
-                        reason,
-                    } if of == agent => Some((state, reason)),
+                    Fact::AgentChanged { agents } => agents.iter().find(|now| now.agent == agent),
                     _ => None,
                 });
-            last.is_some_and(|(state, reason)| fits(state, reason.as_deref()))
+            last.is_some_and(|now| fits(&now.state, now.reason.as_deref()))
         });
         timeout(patience, wanted).await.ok()?.ok().map(|_| ())
     }

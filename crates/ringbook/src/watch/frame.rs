@@ -36,12 +36,7 @@ pub(crate) enum Fact {
     #[serde(rename = "recording.ready")]
     RecordingReady(Recorded),
     #[serde(rename = "agent.changed")]
-    AgentChanged {
-        agent: String,
-        state: String,
-        #[serde(default)]
-        reason: Option<String>,
-    },
+    AgentChanged { agents: Vec<AgentNow> },
     /// Everything from before the connection has been sent.
     #[serde(rename = "ready")]
     Ready,
@@ -69,6 +64,14 @@ pub(crate) struct Updated {
     pub(crate) by: Option<String>,
     #[serde(flatten)]
     pub(crate) card: Option<Card>,
+}
+
+/// What an agent does now.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AgentNow {
+    pub(crate) agent: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
 }
 
 /// How long the card stood before the ring.

@@ -60,16 +60,16 @@ impl Lines<'_> {
                     line("screen-recording", &[("length", length), ("gaps", gaps)])
                 }
             },
-            Fact::AgentChanged {
-                agent: id,
-                state,
-                reason,
-            } => {
-                let key = match reason {
-                    Some(reason) => format!("state-{state}-{reason}"),
-                    None => format!("state-{}", state.replace('_', "-")),
-                };
-                line("screen-agent", &[agent(id), ("state", self.plain(&key))])
+            Fact::AgentChanged { agents } => {
+                let lines = agents.iter().flat_map(|now| {
+                    let key = match &now.reason {
+                        Some(reason) => format!("state-{}-{reason}", now.state),
+                        None => format!("state-{}", now.state.replace('_', "-")),
+                    };
+                    let state = ("state", self.plain(&key));
+                    line("screen-agent", &[agent(&now.agent), state])
+                });
+                lines.collect()
             }
             Fact::Resync => line("screen-resync", &[]),
             Fact::Ready | Fact::Other => Vec::new(),
@@ -446,12 +446,12 @@ mod tests {
         assert!(frame("call.ended", missed)[0].contains("the caller gave up"));
         let away = frame(
             "agent.changed",
-            json!({"agent": "7", "state": "away", "reason": "unregistered"}),
+            json!({"agents": [{"agent": "7", "state": "away", "reason": "unregistered"}]}),
         );
         assert!(away[0].contains("no telephone registered"), "{away:?}");
         let wrap_up = frame(
             "agent.changed",
-            json!({"agent": "7", "state": "wrap_up", "call": "5"}),
+            json!({"agents": [{"agent": "7", "state": "wrap_up", "call": "5"}]}),
         );
         assert!(wrap_up[0].contains("in wrap-up"), "{wrap_up:?}");
         assert!(frame("campaign.moved", json!({})).is_empty());
