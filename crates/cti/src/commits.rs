@@ -1,6 +1,6 @@
 //! Facts on their way into the journal and out to the screens, in one order.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use call::{EffectId, Event};
 use crm::{Audience, Card, Entry};
@@ -55,6 +55,10 @@ pub(crate) struct Commit {
     /// Its frames went out without a cursor.
     pub(crate) early: bool,
     pub(crate) began: Instant,
+    /// How long it may wait for others to share its transaction.
+    pub(crate) patience: Duration,
+    /// When the last read that it needs was begun.
+    pub(crate) reading_since: Instant,
     /// Places in the journal once it is durable.
     pub(crate) seqs: Option<Vec<i64>>,
 }
@@ -106,12 +110,20 @@ impl Commits {
         self.queue.get_mut(place)
     }
 
-    /// What is to be written next: everything that waits, up to the limit of a batch. None if
+    /// When the next batch is to be written: as soon as the patience of one that waits ends. None if
     /// nothing waits or a batch is being written.
-    pub(crate) fn next_batch(&mut self, now: Instant) -> Option<Vec<Entry<Event>>> {
-        if self.writing > 0 || self.written == self.queue.len() {
+    pub(crate) fn next_write(&self) -> Option<Instant> {
+        if self.writing > 0 {
             return None;
         }
+        let waiting = self.queue.range(self.written..);
+        waiting.map(|commit| commit.began + commit.patience).min()
+    }
+
+    /// What is to be written next, if its time has come: everything that waits, up to the limit of a
+    /// batch.
+    pub(crate) fn next_batch(&mut self, now: Instant) -> Option<Vec<Entry<Event>>> {
+        self.next_write().filter(|at| *at <= now)?;
         let mut batch = Vec::new();
         for commit in self.queue.range(self.written..) {
             let fits = batch.len() + commit.events.len() <= MOST_EVENTS_PER_BATCH;
@@ -185,12 +197,20 @@ impl Commits {
         Some(commit)
     }
 
+    /// A read for this commit begins, perhaps long after the commit.
+    pub(crate) fn begin_reading(&mut self, ticket: Ticket, now: Instant) {
+        if let Some(commit) = self.find(ticket) {
+            commit.reading_since = now;
+            self.cards_checked = self.cards_checked.min(ticket);
+        }
+    }
+
     /// Gives up waiting for what was not read in time; how many cards are missing by that.
     pub(crate) fn give_up_reads(&mut self, now: Instant) -> usize {
         let mut missing = 0;
         self.cards_checked = self.cards_checked.max(self.first);
         while let Some(commit) = self.find(self.cards_checked) {
-            if now.duration_since(commit.began) < CARD_PATIENCE {
+            if now.duration_since(commit.reading_since) < CARD_PATIENCE {
                 break;
             }
             if matches!(commit.card, Needed::Reading) {
@@ -228,7 +248,9 @@ impl Commits {
             self.cards_checked.max(self.first),
             self.lateness_checked.max(self.first),
         );
-        let card = self.find(cards).map(|commit| commit.began + CARD_PATIENCE);
+        let card = self
+            .find(cards)
+            .map(|commit| commit.reading_since + CARD_PATIENCE);
         let late = self
             .find(lateness)
             .map(|commit| commit.began + COMMIT_PATIENCE);

@@ -25,6 +25,8 @@ fn commit(call: i64, events: usize, began: Instant) -> Commit {
         card: Needed::No,
         early: false,
         began,
+        patience: Duration::ZERO,
+        reading_since: began,
         seqs: None,
     }
 }
@@ -53,6 +55,34 @@ fn what_waits_is_written_together_and_handed_out_in_order() {
     }
     assert_eq!(places, [11, 12, 13]);
     assert_eq!(calls(&commits.next_batch(now).unwrap()), [3]);
+}
+
+#[test]
+fn what_is_in_no_hurry_waits_for_company_and_never_keeps_the_hurried_waiting() {
+    let (mut commits, now) = (Commits::default(), Instant::now());
+    let patient = Commit {
+        patience: Duration::from_millis(20),
+        ..commit(1, 1, now)
+    };
+    commits.push(patient);
+    let soon = now + Duration::from_millis(5);
+    assert!(commits.next_batch(soon).is_none());
+    assert_eq!(commits.next_write(), Some(now + Duration::from_millis(20)));
+    commits.push(commit(2, 1, soon));
+    assert_eq!(calls(&commits.next_batch(soon).unwrap()), [1, 2]);
+    assert_eq!(commits.next_write(), None, "one batch at a time");
+}
+
+#[test]
+fn a_read_that_begins_late_has_its_time_and_is_given_up() {
+    let (mut commits, began) = (Commits::default(), Instant::now());
+    let ticket = commits.push(commit(1, 1, began));
+    let later = began + Duration::from_secs(1);
+    assert_eq!(commits.give_up_reads(later), 0);
+    commits.find(ticket).unwrap().card = Needed::Reading;
+    commits.begin_reading(ticket, later);
+    assert_eq!(commits.give_up_reads(later), 0);
+    assert_eq!(commits.give_up_reads(later + CARD_PATIENCE), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Carries out what calls ask of the world outside.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use call::{Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind};
 use crm::Audience;
@@ -174,6 +174,7 @@ impl Desk {
             self.release(id.call, agent);
         }
         self.count_lead(&events);
+        let (now, patience) = (Instant::now(), patience(&events));
         let commit = Commit {
             effect: id,
             shows_card: events.iter().any(|event| frame::shows_card(&event.kind)),
@@ -183,7 +184,9 @@ impl Desk {
             audience: audience.map_or(Needed::No, Needed::Is),
             card: Needed::No,
             early: false,
-            began: Instant::now(),
+            began: now,
+            patience,
+            reading_since: now,
             seqs: None,
         };
         let waiting = self.commits.waiting_events() + commit.events.len();
@@ -213,6 +216,9 @@ impl Desk {
             commit.card = Needed::Reading;
             let caller = Arc::clone(&commit.facts.caller);
             reads.push(Read::Card { ticket, caller });
+        }
+        if !reads.is_empty() {
+            self.commits.begin_reading(ticket, Instant::now());
         }
         for read in reads {
             self.read(read);
@@ -364,7 +370,8 @@ impl Desk {
 
     fn next_wake(&mut self) -> Option<Instant> {
         let deadline = self.commits.next_deadline();
-        self.retry_at.into_iter().chain(deadline).min()
+        let write = self.retry_at.or_else(|| self.commits.next_write());
+        write.into_iter().chain(deadline).min()
     }
 
     fn count_waiting(&self) {
@@ -380,6 +387,20 @@ impl Desk {
         let counters = &self.hub.shared().counters;
         counters.unconfirmed_leads.add(unconfirmed.count());
     }
+}
+
+/// How long facts may wait for others to share their transaction: making one durable is the dearest
+/// part of a call.
+fn patience(events: &[Event]) -> Duration {
+    let patience = |event: &Event| match event.kind {
+        // A caller waits for the ring.
+        EventKind::Offered { .. } => Duration::ZERO,
+        // Both wait to hear each other.
+        EventKind::ConversationStarted { .. } => Duration::from_millis(4),
+        // Nobody on the telephone feels it.
+        _ => Duration::from_millis(20),
+    };
+    events.iter().map(patience).min().unwrap_or_default()
 }
 
 /// Hands out the facts of a commit, with cursors once it is durable; `as_it_is` also if something

@@ -203,6 +203,8 @@ struct Listener {
 
 struct Driver {
     listeners: Vec<Listener>,
+    /// Who is asked first, in turn.
+    next_listener: usize,
     of_address: HashMap<SocketAddr, usize>,
     switch: Switch,
     doors: Doors,
@@ -233,6 +235,7 @@ impl Driver {
         }
         Ok(Self {
             listeners,
+            next_listener: 0,
             of_address,
             switch,
             doors,
@@ -292,6 +295,7 @@ impl Driver {
         }
         let Self {
             listeners,
+            next_listener,
             doors,
             media_events,
             buffer,
@@ -307,7 +311,7 @@ impl Driver {
             Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
             Some((id, end)) = doors.ends.recv() => Turn::Input(Input::EffectEnd { id, end }),
             () = media_events.woken() => Turn::Media,
-            () = poll_fn(|context| receive(context, listeners, buffer, received, counters)) => Turn::Datagrams,
+            () = poll_fn(|context| receive(context, listeners, next_listener, buffer, received, counters)) => Turn::Datagrams,
             () = &mut timer => Turn::Timer,
         }
     }
@@ -376,11 +380,14 @@ impl Driver {
 fn receive(
     context: &mut std::task::Context<'_>,
     listeners: &[Listener],
+    first: &mut usize,
     buffer: &mut [u8],
     received: &mut Vec<(Path, Vec<u8>)>,
     counters: &RunnerCounters,
 ) -> Poll<()> {
-    for listener in listeners {
+    let (later, earlier) = listeners.split_at(*first % listeners.len().max(1));
+    *first = first.wrapping_add(1);
+    for listener in later.iter().chain(earlier) {
         while received.len() < MOST_DATAGRAMS_AT_ONCE {
             let mut buffer = ReadBuf::new(buffer);
             match listener.socket.poll_recv_from(context, &mut buffer) {

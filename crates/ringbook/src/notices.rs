@@ -1,12 +1,15 @@
 //! What the switch tells: agents' states to the screens, bindings to the store, refusals to the log.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use call::Notice;
 use cti::Hub;
 use model::{Binding, DeviceId};
 use store::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crm::Base as _;
 
@@ -18,14 +21,32 @@ pub(crate) async fn run(
     drained: oneshot::Sender<()>,
 ) {
     let mut drained = Some(drained);
-    let mut bindings: HashMap<DeviceId, Vec<Binding>> = HashMap::new();
+    let unsaved = Arc::new(Unsaved::default());
+    // A store that does not answer must not keep agents' states from the screens.
+    tokio::spawn(save(Arc::clone(&unsaved), store));
     while let Some(notice) = notices.recv().await {
-        take(notice, &hub, &mut bindings, &mut drained);
-        // What waits already is taken together: a device that registered twice is stored once.
-        while let Ok(notice) = notices.try_recv() {
-            take(notice, &hub, &mut bindings, &mut drained);
-        }
-        for (device, bindings) in bindings.drain() {
+        take(notice, &hub, &unsaved, &mut drained);
+    }
+}
+
+/// Registrations that are to be stored: of each device the latest.
+#[derive(Default)]
+struct Unsaved {
+    bindings: Mutex<HashMap<DeviceId, Vec<Binding>>>,
+    grown: Notify,
+}
+
+impl Unsaved {
+    fn bindings(&self) -> MutexGuard<'_, HashMap<DeviceId, Vec<Binding>>> {
+        self.bindings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn save(unsaved: Arc<Unsaved>, store: Store) {
+    loop {
+        unsaved.grown.notified().await;
+        let now = std::mem::take(&mut *unsaved.bindings());
+        for (device, bindings) in now {
             if let Err(error) = store.settings().save_bindings(device, bindings).await {
                 tracing::warn!(%device, %error, "registrations could not be stored: after a restart the phone must register anew");
             }
@@ -33,19 +54,15 @@ pub(crate) async fn run(
     }
 }
 
-fn take(
-    notice: Notice,
-    hub: &Hub,
-    bindings: &mut HashMap<DeviceId, Vec<Binding>>,
-    drained: &mut Option<oneshot::Sender<()>>,
-) {
+fn take(notice: Notice, hub: &Hub, unsaved: &Unsaved, drained: &mut Option<oneshot::Sender<()>>) {
     match notice {
         Notice::Agent(change) => hub.agent_changed(change),
         Notice::Bindings {
             device,
             bindings: now,
         } => {
-            bindings.insert(device, now);
+            unsaved.bindings().insert(device, now);
+            unsaved.grown.notify_one();
         }
         Notice::Refused(refusal) => tracing::warn!(
             method = refusal.method,

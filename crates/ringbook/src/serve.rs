@@ -18,7 +18,7 @@ use media::{ConversationKey, plane::Event};
 use model::OpenCall;
 use net::{
     clock,
-    media::{MediaPlane, MediaSettings},
+    media::{MediaCounters, MediaPlane, MediaSettings},
     recorder,
     runner::{Doors, Runner},
 };
@@ -42,6 +42,8 @@ const NOTICES: usize = 65_536;
 const COMMANDS: usize = 1_024;
 /// How long running calls have to end when the process is told to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long after a failure changed settings are read again.
+const DIRECTORY_RETRY: Duration = Duration::from_millis(500);
 
 /// What `check-config` prints of a configuration that can be used.
 pub(crate) fn summary(checked: &Checked) -> String {
@@ -134,8 +136,13 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         inputs: inputs_taken,
         notices,
     };
+    let media_counters = media.0.counters();
+    // The switch takes these before the first datagram: nobody is refused for want of settings.
+    let repaired = begin(&inputs, &hub, &*base, &*journal, folder.clone()).await?;
     let runner = Runner::start(&checked.sip_listen, switch, doors, media)?;
-    begin(&inputs, &hub, &*base, &*journal, folder.clone()).await?;
+    for event in repaired {
+        inputs.send(Input::Media(event)).await?;
+    }
 
     let (changed, watch) = directory::channel();
     tokio::spawn(follow_directory(
@@ -156,7 +163,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         commands: commands.clone(),
         directory: changed,
         settings: api_settings,
-        counters: counters(&hub, &store, &runner),
+        counters: counters(&hub, &store, &runner, &media_counters),
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(api::serve(http, api::router(state), async {
@@ -207,14 +214,15 @@ fn settings(checked: &Checked) -> Settings {
     settings
 }
 
-/// Feeds the switch with what is stored: settings, registrations, and what a crash left behind.
+/// Feeds the switch with what is stored: settings, registrations, and the calls that a crash left behind. Returns what
+/// is to be told of their recordings.
 async fn begin(
     inputs: &mpsc::Sender<Input>,
     hub: &Hub,
     base: &dyn Base,
     journal: &dyn Journal<call::Event>,
     folder: PathBuf,
-) -> Result<()> {
+) -> Result<Vec<Event>> {
     let directory = base.settings().directory().await?;
     hub.set_directory(&directory);
     inputs.send(Input::Directory(Arc::new(directory))).await?;
@@ -223,7 +231,7 @@ async fn begin(
         .await?;
     let open = journal.open_calls().await?;
     if open.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     tracing::warn!(
         calls = open.len(),
@@ -231,10 +239,7 @@ async fn begin(
     );
     let (open, repaired) = tokio::task::spawn_blocking(move || repair(open, &folder)).await?;
     inputs.send(Input::Recover(open)).await?;
-    for event in repaired {
-        inputs.send(Input::Media(event)).await?;
-    }
-    Ok(())
+    Ok(repaired)
 }
 
 /// Makes the files of interrupted recordings whole.
@@ -262,29 +267,28 @@ async fn follow_directory(
     store: Store,
 ) {
     while let Some(number) = watch.changed().await {
-        match store.settings().directory().await {
-            Ok(directory) => {
-                hub.set_directory(&directory);
-                let Some(inputs) = inputs.upgrade() else {
-                    return;
-                };
-                if inputs
-                    .send(Input::Directory(Arc::new(directory)))
-                    .await
-                    .is_err()
-                {
-                    return;
+        let directory = loop {
+            match store.settings().directory().await {
+                Ok(directory) => break directory,
+                Err(error) => {
+                    tracing::error!(%error, "a change of settings is stored but not in effect yet; trying again");
+                    tokio::time::sleep(DIRECTORY_RETRY).await;
                 }
-                watch.applied(number);
             }
-            Err(error) => {
-                tracing::error!(%error, "a change of settings is stored but not in effect yet");
-            }
+        };
+        hub.set_directory(&directory);
+        let Some(inputs) = inputs.upgrade() else {
+            return;
+        };
+        let sent = inputs.send(Input::Directory(Arc::new(directory))).await;
+        if sent.is_err() {
+            return;
         }
+        watch.applied(number);
     }
 }
 
-fn counters(hub: &Hub, store: &Store, runner: &Runner) -> Vec<Counter> {
+fn counters(hub: &Hub, store: &Store, runner: &Runner, media: &Arc<MediaCounters>) -> Vec<Counter> {
     let mut counters = Vec::new();
     let mut add = |name, help, is_gauge, read: Box<dyn Fn() -> u64 + Send + Sync>| {
         counters.push(Counter {
@@ -392,6 +396,20 @@ fn counters(hub: &Hub, store: &Store, runner: &Runner) -> Vec<Counter> {
         "ringbook_notices_lost_total",
         "Notices that found their queue full.",
         |counted| &counted.lost_notices,
+    );
+    let mut of_media = |name, help, read: fn(&MediaCounters) -> u64| {
+        let counted = Arc::clone(media);
+        add(name, help, false, Box::new(move || read(&counted)));
+    };
+    of_media(
+        "ringbook_rtp_received_total",
+        "RTP packets accepted.",
+        MediaCounters::packets,
+    );
+    of_media(
+        "ringbook_recording_parts_dropped_total",
+        "Parts of recordings that the disk was too slow for.",
+        MediaCounters::recording_parts_dropped,
     );
     counters
 }

@@ -1,8 +1,6 @@
 //! Facts of calls as statements: the journal's rows, and the tables that people query, made from
 //! them in the same transaction. Every statement can be given again without harm.
 
-use std::time::Duration;
-
 use call::{Event, EventKind, Lead};
 use crm::Entry;
 use model::{CallId, CallerIdentity, EventId, UserId};
@@ -35,20 +33,6 @@ impl Facts {
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// How long they may wait for others to share their commit: making a transaction durable is the
-    /// dearest part of a call.
-    pub(crate) fn patience(&self) -> Duration {
-        let patience = |entry: &Entry<Event>| match entry.event.kind {
-            // A caller waits for the ring.
-            EventKind::Offered { .. } => Duration::ZERO,
-            // Both wait to hear each other.
-            EventKind::ConversationStarted { .. } => Duration::from_millis(4),
-            // Nobody on the telephone feels it.
-            _ => Duration::from_millis(20),
-        };
-        self.entries.iter().map(patience).min().unwrap_or_default()
     }
 
     pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {

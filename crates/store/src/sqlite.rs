@@ -48,8 +48,8 @@ impl SqliteWriter {
             let mut found = statement.raw_query();
             let mut rows = Vec::new();
             while let Some(row) = found.next()? {
-                let values = (0..columns).map(|at| row.get_ref(at).map(SqliteValue::from));
-                rows.push(values.collect::<Result<OwnedRow, _>>()?);
+                let values = (0..columns).map(|at| owned(row.get_ref(at)?));
+                rows.push(values.collect::<rusqlite::Result<OwnedRow>>()?);
             }
             Ok(rows)
         };
@@ -74,6 +74,14 @@ impl SqliteWriter {
     pub(crate) fn close(self) -> Result<(), sqlx::Error> {
         self.0.close().map_err(|(_, error)| translate(error))
     }
+}
+
+/// The library's own conversion panics at damaged text.
+fn owned(value: ValueRef<'_>) -> rusqlite::Result<SqliteValue> {
+    Ok(match value {
+        ValueRef::Text(text) => SqliteValue::Text(std::str::from_utf8(text)?.to_owned()),
+        other => other.into(),
+    })
 }
 
 /// SQLite counts `$n` as names, in the order in which they appear.
@@ -151,4 +159,39 @@ fn translate(error: rusqlite::Error) -> sqlx::Error {
         code,
         message: error.to_string(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> SqliteWriter {
+        let path = folder.join("test.db");
+        SqliteWriter::open(&path, &[("journal_mode", "WAL")], Duration::ZERO, 8).unwrap()
+    }
+
+    #[test]
+    fn placeholders_are_counted_by_their_numbers_and_a_missing_argument_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open(folder.path());
+        let args = [Value::Int(Some(1)), Value::Text(Some("two".to_owned()))];
+        let rows = conn.rows("SELECT $2, $1, $2", &args).unwrap();
+        let two = || SqliteValue::Text("two".to_owned());
+        assert_eq!(rows, [[two(), SqliteValue::Integer(1), two()]]);
+        assert!(conn.rows("SELECT $3", &args).is_err());
+    }
+
+    #[test]
+    fn damaged_text_is_an_error_and_a_taken_key_is_told_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open(folder.path());
+        assert!(conn.rows("SELECT CAST(x'ff' AS TEXT)", &[]).is_err());
+        conn.command("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            .unwrap();
+        let insert = || conn.execute("INSERT INTO t (id) VALUES ($1)", &[Value::Int(Some(7))]);
+        assert_eq!(insert().unwrap(), 1);
+        let error = insert().unwrap_err();
+        let kind = error.as_database_error().map(DatabaseError::kind);
+        assert!(matches!(kind, Some(ErrorKind::UniqueViolation)), "{error}");
+    }
 }

@@ -166,6 +166,7 @@ impl Store {
             progress: Arc::clone(&progress),
             directory: announce,
             queue: received,
+            unsure: false,
         };
         Ok(Self {
             inner: Arc::new(Inner {

@@ -50,16 +50,6 @@ pub(crate) enum Work {
     Stop,
 }
 
-impl Work {
-    /// How long it may wait for others.
-    fn patience(&self) -> Duration {
-        match self {
-            Self::Facts { facts, .. } => facts.patience(),
-            Self::Change { .. } | Self::Read { .. } | Self::Stop => Duration::ZERO,
-        }
-    }
-}
-
 /// What a change sees of the writer.
 pub(crate) struct Writing {
     pub(crate) conn: Connection,
@@ -100,6 +90,8 @@ pub(crate) struct Writer {
     pub(crate) progress: Arc<Progress>,
     pub(crate) directory: watch::Sender<u64>,
     pub(crate) queue: mpsc::Receiver<Work>,
+    /// A commit was not confirmed and none has been since.
+    pub(crate) unsure: bool,
 }
 
 /// Why an attempt at a transaction failed.
@@ -128,36 +120,25 @@ impl Writer {
         self.writing.conn.close().await;
     }
 
-    /// What goes into one transaction, and whether it is the last one: everything that waits, and
-    /// what comes as long as nothing in it is in a hurry.
+    /// What goes into one transaction: everything that waits; and whether it is the last one.
     async fn gather(&mut self, first: Work) -> (Vec<Work>, bool) {
-        let mut until = None;
         let mut batch = Vec::new();
         let mut next = Some(first);
         while let Some(work) = next {
-            let latest = Instant::now() + work.patience();
             match work {
                 Work::Stop => return (batch, true),
                 Work::Read { sql, args, reply } => {
                     // Whoever asked may have gone to another connection meanwhile.
-                    drop(reply.send(self.writing.conn.rows(&sql, &args).await));
+                    if !reply.is_closed() {
+                        drop(reply.send(self.writing.conn.rows(&sql, &args).await));
+                    }
                 }
-                work => {
-                    until = Some(until.map_or(latest, |until: Instant| until.min(latest)));
-                    batch.push(work);
-                }
+                work => batch.push(work),
             }
             if batch.len() >= MOST_PER_TRANSACTION {
                 break;
             }
-            next = match (self.queue.try_recv(), until) {
-                (Ok(work), _) => Some(work),
-                (Err(_), Some(until)) if until > Instant::now() => {
-                    let more = tokio::time::timeout_at(until.into(), self.queue.recv());
-                    more.await.ok().flatten()
-                }
-                (Err(_), _) => None,
-            };
+            next = self.queue.try_recv().ok();
         }
         (batch, false)
     }
@@ -179,6 +160,7 @@ impl Writer {
                 }
                 Err(Stumble::Nothing(error)) => error,
                 Err(Stumble::Unsure(error)) => {
+                    self.unsure = true;
                     // Facts are known by their ids and can be given again; changes cannot.
                     give_up_changes(&mut batch, &error, Duration::ZERO);
                     error
@@ -269,7 +251,8 @@ impl Writer {
     ) -> Result<Vec<i64>, Stumble> {
         debug_assert_eq!(statements.len(), changed.len());
         let count = facts.len() as i64;
-        if changed.first().is_some_and(|new| *new > 0) {
+        // What an unsure commit kept is there already, and memory does not know it.
+        if self.unsure || changed.first().is_some_and(|new| *new > 0) {
             facts.learn(&mut self.writing.learnt);
         }
         if changed.first().copied().unwrap_or(0) == facts.len() as u64 {
@@ -298,7 +281,8 @@ impl Writer {
         self.writing
             .shared
             .learn(std::mem::take(&mut self.writing.learnt));
-        if std::mem::take(&mut self.writing.directory_changed) {
+        // A change that was given up may have been kept: then the PBX must hear of it.
+        if std::mem::take(&mut self.writing.directory_changed) | std::mem::take(&mut self.unsure) {
             self.directory.send_modify(|generation| *generation += 1);
         }
         for (work, seqs) in batch.into_iter().zip(seqs) {

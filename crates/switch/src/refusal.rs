@@ -54,6 +54,24 @@ impl Switch {
             })));
     }
 
+    /// One log line about a call or registration that could not be read; `reply` is the answer to it.
+    pub(crate) fn report_malformed(&mut self, path: Path, reply: &Response) {
+        let sequence = reply.headers.first(&Name::CSeq).unwrap_or_default();
+        let method = sequence.rsplit(' ').next().unwrap_or_default();
+        if !matches!(method, "INVITE" | "REGISTER") {
+            return;
+        }
+        self.outputs
+            .push_back(Output::Notice(Notice::Refused(Refusal {
+                method: method.to_owned(),
+                source: path.remote,
+                account: String::new(),
+                status: reply.status,
+                reason: "the message is malformed",
+                remedy: "update the sender: its message breaks RFC 3261",
+            })));
+    }
+
     /// Answers a request, naming ourselves.
     pub(crate) fn respond(&mut self, now: Duration, server: ServerKey, mut response: Response) {
         if response.status > 100 {

@@ -30,9 +30,13 @@ pub(crate) fn registrar(settings: &Settings) -> Registrar {
 
 impl Switch {
     pub(crate) fn register(&mut self, now: Now, from: (ServerKey, Path), request: &Request) {
-        let (server, path) = from;
+        let (_, path) = from;
         if let Some(response) = bad_extension(request) {
-            return self.respond(now.mono, server, response);
+            let why = Why {
+                reason: "it requires an extension",
+                remedy: "switch the extension off at the telephone",
+            };
+            return self.refuse(now.mono, from, request, response, why);
         }
         match self.authenticate(now, path, request) {
             Ok(device) => self.bind(now, from, request, device),

@@ -176,6 +176,7 @@ impl Switch {
             Err(rejected) => {
                 // RFC 3261 §16.3 and §18.3: what can be answered is answered, without any state.
                 if let Some(reply) = rejected.reply {
+                    self.report_malformed(path, &reply);
                     self.outputs.push_back(Output::Send {
                         path,
                         bytes: reply.to_bytes(),

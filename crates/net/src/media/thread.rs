@@ -89,6 +89,10 @@ impl RtpThread {
             self.keep_house();
             let count = self.wait(&mut ready);
             self.now = clock::mono();
+            // A packet that was sent after an order was given finds it done.
+            if count > 0 && !self.orders.is_empty() && !self.take_orders() {
+                break;
+            }
             for event in ready.iter().take(count) {
                 match event.data.u64() {
                     WAKE_TOKEN => {}
