@@ -50,7 +50,8 @@ struct Query {
 
 /// Events as they happen (WebSocket)
 ///
-/// Frames are JSON objects `{id, cursor, at, type, …}`. The token comes by `Authorization` or as
+/// Frames are JSON objects `{id, cursor, at, type, …}`; `agent.changed` has no id and no cursor but `agents`, a list of
+/// `{agent, since, state, …}`. The token comes by `Authorization` or as
 /// `Sec-WebSocket-Protocol: bearer, TOKEN`. A client says `{"type":"shown","call":"…","attempt":0}`
 /// after it has painted a card.
 #[utoipa::path(get, path = "/events", tag = "events", params(Query),

@@ -1,4 +1,4 @@
-//! Who may do what: the one place for the rules (DESIGN §6).
+//! Who may do what: the one place for the rules.
 //!
 //! [`TABLE`] says who may use a route at all; [`guard`] asks it before any handler runs, and a route
 //! that does not stand in it is closed. The functions below it say who may see and change which

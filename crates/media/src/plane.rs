@@ -63,7 +63,7 @@ impl Codec {
     }
 }
 
-/// From where media of a leg is accepted until its source is confirmed (DESIGN "Learning addresses").
+/// From where media of a leg is accepted until its source is confirmed ("Addresses" in docs/decisions/0003-media-plane.md).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceRule {
     /// Only the address and port that stand in the SDP (`Remote::rtp`).

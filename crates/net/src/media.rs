@@ -70,7 +70,7 @@ pub struct MediaSettings {
     pub real_time: bool,
     /// Folder of the recordings.
     pub recordings: PathBuf,
-    /// A joined leg that should send and is silent for so long is reported. DESIGN: 60 s.
+    /// A joined leg that should send and is silent for so long is reported; usually 60 s.
     pub rtp_timeout: Duration,
     /// How long a thread under load sleeps between two looks at its sockets: 0.5–1 ms.
     pub tick: Duration,
@@ -82,7 +82,7 @@ pub struct MediaSettings {
     pub event_queue: usize,
     /// Parts of recordings of one thread waiting for the writer. Full: a part is dropped and marked as a gap.
     pub writer_queue: usize,
-    /// The recordings' file system is synchronised so often. DESIGN: 10 s.
+    /// The recordings' file system is synchronised so often; usually every 10 s.
     pub sync_interval: Duration,
 }
 

@@ -282,8 +282,8 @@ impl Store {
     }
 }
 
-/// Starts the writer. SQLite's has a thread of its own: its driver answers from another thread
-/// after each statement, which is cheaper between two threads than through a scheduler of many.
+/// Starts the writer. SQLite's has a thread of its own, because each of its statements blocks the
+/// thread that runs it.
 fn run(writer: Writer) -> Result<oneshot::Receiver<()>, sqlx::Error> {
     let (ends, ended) = oneshot::channel();
     let own_thread = matches!(writer.writing.conn, Connection::Sqlite(_));

@@ -36,7 +36,7 @@ pub struct RegisterSecs {
     pub longest: u32,
 }
 
-/// Limits, each with an answer: see DESIGN, "Limits and what happens there".
+/// Limits, each with an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls at a time; beyond that 503 with Retry-After.

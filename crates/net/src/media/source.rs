@@ -1,4 +1,4 @@
-//! The RTP socket of a leg, and from whom it takes and to whom it gives anything (DESIGN "Learning addresses").
+//! The RTP socket of a leg, and from whom it takes and to whom it gives anything ("Addresses" in docs/decisions/0003-media-plane.md).
 //!
 //! Before the source is confirmed the socket is unconnected and each datagram's source is checked. Confirming
 //! connects it, so that the kernel does the check; what was queued before the connect is still checked one by
