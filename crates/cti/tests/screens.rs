@@ -369,7 +369,7 @@ async fn states_of_agents_come_at_once_and_when_they_change() {
 }
 
 fn talks_now(frame: &Value) -> Vec<bool> {
-    let agents = frame["agents"].as_array().unwrap().iter();
+    let agents = frame["agents"].as_array().into_iter().flatten();
     agents.map(|agent| agent["state"] == "talking").collect()
 }
 

@@ -37,7 +37,7 @@ impl SqliteWriter {
             }
             Ok(Self(conn))
         });
-        opened.map_err(translate)
+        opened.map_err(|error| translate(&error))
     }
 
     pub(crate) fn rows(&self, sql: &str, args: &[Value]) -> Result<Vec<OwnedRow>, sqlx::Error> {
@@ -53,7 +53,7 @@ impl SqliteWriter {
             }
             Ok(rows)
         };
-        read().map_err(translate)
+        read().map_err(|error| translate(&error))
     }
 
     /// Runs one statement; how many rows it changed.
@@ -63,7 +63,9 @@ impl SqliteWriter {
             bind(&mut statement, args)?;
             statement.raw_execute()
         };
-        run().map(|changed| changed as u64).map_err(translate)
+        run()
+            .map(|changed| changed as u64)
+            .map_err(|error| translate(&error))
     }
 
     /// Runs a statement without arguments and without rows.
@@ -72,7 +74,7 @@ impl SqliteWriter {
     }
 
     pub(crate) fn close(self) -> Result<(), sqlx::Error> {
-        self.0.close().map_err(|(_, error)| translate(error))
+        self.0.close().map_err(|(_, error)| translate(&error))
     }
 }
 
@@ -151,7 +153,7 @@ impl DatabaseError for SqliteFailure {
     }
 }
 
-fn translate(error: rusqlite::Error) -> sqlx::Error {
+fn translate(error: &rusqlite::Error) -> sqlx::Error {
     let code = error
         .sqlite_error()
         .map_or(ffi::SQLITE_ERROR, |error| error.extended_code);
