@@ -1,6 +1,6 @@
 //! Carries out what calls ask of the world outside.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use call::{Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind};
 use crm::Audience;
@@ -17,10 +17,12 @@ use tokio::{
 
 mod ends;
 mod reads;
+mod rush;
 
 use self::{
     ends::Ends,
     reads::{Answer, Asked, Read},
+    rush::Rush,
 };
 use crate::{
     Hub,
@@ -45,6 +47,7 @@ pub struct Desk {
     rooms: Rooms,
     reservations: HashMap<UserId, CallId>,
     commits: Commits,
+    rush: Rush,
     ends: Ends,
     reads: FuturesUnordered<BoxFuture<'static, Answer>>,
     retry_at: Option<Instant>,
@@ -62,6 +65,7 @@ impl Desk {
             rooms: Rooms::default(),
             reservations: HashMap::new(),
             commits: Commits::default(),
+            rush: Rush::new(Instant::now()),
             ends: Ends::default(),
             reads: FuturesUnordered::new(),
             retry_at: None,
@@ -174,7 +178,8 @@ impl Desk {
             self.release(id.call, agent);
         }
         self.count_lead(&events);
-        let (now, patience) = (Instant::now(), patience(&events));
+        let now = Instant::now();
+        let patience = self.rush.patience(&events, now);
         let commit = Commit {
             effect: id,
             shows_card: events.iter().any(|event| frame::shows_card(&event.kind)),
@@ -387,20 +392,6 @@ impl Desk {
         let counters = &self.hub.shared().counters;
         counters.unconfirmed_leads.add(unconfirmed.count());
     }
-}
-
-/// How long facts may wait for others to share their transaction: making one durable is the dearest
-/// part of a call.
-fn patience(events: &[Event]) -> Duration {
-    let patience = |event: &Event| match event.kind {
-        // A caller waits for the ring.
-        EventKind::Offered { .. } => Duration::ZERO,
-        // Both wait to hear each other.
-        EventKind::ConversationStarted { .. } => Duration::from_millis(4),
-        // Nobody on the telephone feels it.
-        _ => Duration::from_millis(20),
-    };
-    events.iter().map(patience).min().unwrap_or_default()
 }
 
 /// Hands out the facts of a commit, with cursors once it is durable; `as_it_is` also if something

@@ -6,7 +6,9 @@
 mod abort;
 pub mod clock;
 pub mod limits;
+mod load;
 pub mod media;
 pub mod recorder;
 pub mod runner;
+mod sockets;
 mod wake;

@@ -10,7 +10,6 @@ mod events;
 mod forwarding;
 mod leg;
 mod legs;
-mod load;
 mod order;
 mod priority;
 mod router;
@@ -42,7 +41,6 @@ pub use priority::Priority;
 use self::{
     counters::Counted,
     legs::Legs,
-    load::Load,
     order::{Order, Travelling},
     router::{Router, ThreadDoor},
     tap::Taps,
@@ -52,6 +50,7 @@ use self::{
 use crate::{
     clock,
     limits::{most_legs, raise_descriptor_limit},
+    load::Load,
     recorder::{Recorder, RecorderError, RecorderSettings, WriterDoor},
     wake::Wake,
 };

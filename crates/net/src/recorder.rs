@@ -84,12 +84,12 @@ impl Recorder {
             })?;
         let wake = Arc::new(Wake::new()?);
         let ending = Arc::new(AtomicBool::new(false));
-        let sync =
-            sync::Synchroniser::start(&settings.folder, settings.sync_interval, Arc::clone(&wake))
-                .map_err(|source| RecorderError::Folder {
-                    folder: settings.folder.clone(),
-                    source,
-                })?;
+        let sync = sync::Synchroniser::start(&settings.folder, settings.sync_interval).map_err(
+            |source| RecorderError::Folder {
+                folder: settings.folder.clone(),
+                source,
+            },
+        )?;
         let (doors, ends) = (0..doors)
             .map(|_| WriterDoor::new(settings.queue, Arc::clone(&wake)))
             .unzip();

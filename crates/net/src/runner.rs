@@ -4,7 +4,6 @@
 //! dropped and counted. A panic ends the process.
 
 use std::{
-    collections::HashMap,
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -19,11 +18,10 @@ use std::{
 };
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
-use switch::{Input, Output, Path, Switch, Transport};
+use rustix::{thread::clock_nanosleep_absolute, time::ClockId};
+use switch::{Input, Output, Switch};
 use thiserror::Error;
 use tokio::{
-    io::ReadBuf,
-    net::UdpSocket,
     runtime::Builder,
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -32,19 +30,17 @@ use tokio::{
 use crate::{
     abort::AbortOnPanic,
     clock,
-    media::{MediaEvents, MediaPlane},
+    load::Load,
+    media::{MediaEvents, MediaPlane, timespec},
+    sockets::{self, Sockets},
 };
 
-/// The longest datagram over IP.
-const MOST_DATAGRAM_BYTES: usize = 65_535;
-/// Datagrams taken from a socket before everybody else has a turn.
-const MOST_DATAGRAMS_AT_ONCE: usize = 64;
 /// Ends of effects taken before everybody else has a turn.
 const MOST_ENDS_AT_ONCE: usize = 64;
-/// What the system may hold for us while the switch works.
-const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long the thread sleeps when no timer runs.
 const IDLE: Duration = Duration::from_secs(3600);
+/// Under load the thread looks at everything so often, instead of being woken for each piece.
+const TICK: Duration = Duration::from_millis(2);
 
 /// Why the runner could not start.
 #[derive(Debug, Error)]
@@ -118,7 +114,7 @@ impl Runner {
         let sockets: Vec<std::net::UdpSocket> = listen
             .iter()
             .map(|address| {
-                bind(*address).map_err(|error| RunnerError::Bind {
+                sockets::bind(*address).map_err(|error| RunnerError::Bind {
                     address: *address,
                     error,
                 })
@@ -173,19 +169,6 @@ impl Runner {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::DGRAM,
-        Some(socket2::Protocol::UDP),
-    )?;
-    // Less than asked for is no reason not to start.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
 /// What happened next.
 enum Turn {
     Datagrams,
@@ -195,24 +178,14 @@ enum Turn {
     Stop,
 }
 
-/// One socket and the address that its peers know.
-struct Listener {
-    socket: UdpSocket,
-    local: SocketAddr,
-}
-
 struct Driver {
-    listeners: Vec<Listener>,
-    /// Who is asked first, in turn.
-    next_listener: usize,
-    of_address: HashMap<SocketAddr, usize>,
+    sockets: Sockets,
     switch: Switch,
     doors: Doors,
     media: MediaPlane,
     media_events: MediaEvents,
     counters: Arc<RunnerCounters>,
-    buffer: Vec<u8>,
-    received: Vec<(Path, Vec<u8>)>,
+    load: Load,
 }
 
 impl Driver {
@@ -223,27 +196,14 @@ impl Driver {
         (media, media_events): (MediaPlane, MediaEvents),
         counters: Arc<RunnerCounters>,
     ) -> io::Result<Self> {
-        let mut listeners = Vec::with_capacity(sockets.len());
-        let mut of_address = HashMap::new();
-        for socket in sockets {
-            let local = socket.local_addr()?;
-            of_address.insert(local, listeners.len());
-            listeners.push(Listener {
-                socket: UdpSocket::from_std(socket)?,
-                local,
-            });
-        }
         Ok(Self {
-            listeners,
-            next_listener: 0,
-            of_address,
+            sockets: Sockets::new(sockets, Arc::clone(&counters))?,
             switch,
             doors,
             media,
             media_events,
             counters,
-            buffer: vec![0; MOST_DATAGRAM_BYTES],
-            received: Vec::with_capacity(MOST_DATAGRAMS_AT_ONCE),
+            load: Load::new(clock::mono()),
         })
     }
 
@@ -253,32 +213,59 @@ impl Driver {
             let wake = self.drain();
             // What one turn orders of the media threads costs one wake-up.
             self.media.wake();
+            self.rest(wake).await;
             match self.turn(wake).await {
-                Turn::Datagrams => {
-                    let mut received = std::mem::take(&mut self.received);
-                    for (path, bytes) in received.drain(..) {
-                        self.handle(Input::Datagram { path, bytes });
-                    }
-                    self.received = received;
-                }
-                Turn::Media => {
-                    self.media_events.awake();
-                    while let Some(event) = self.media_events.pop() {
-                        self.handle(Input::Media(event));
-                    }
-                }
-                Turn::Input(input) => {
-                    self.handle(input);
-                    for _ in 1..MOST_ENDS_AT_ONCE {
-                        let Ok((id, end)) = self.doors.ends.try_recv() else {
-                            break;
-                        };
-                        self.handle(Input::EffectEnd { id, end });
-                    }
-                }
+                Turn::Datagrams => self.handle_datagrams(),
+                Turn::Media => {}
+                Turn::Input(input) => self.handle(input),
                 Turn::Timer => self.handle(Input::Timer),
                 Turn::Stop => return,
             }
+            self.sweep().await;
+        }
+    }
+
+    /// Under load, sleeps for a tick: one wake-up then serves all that has come, and the rooms around
+    /// need not wake anybody.
+    async fn rest(&mut self, wake: Option<Duration>) {
+        if let Some(tick) = self.load.tick_end(clock::mono(), TICK) {
+            let until = wake.map_or(tick, |at| at.min(tick));
+            // Interrupted or not: the worst is a shorter tick.
+            let _ = clock_nanosleep_absolute(ClockId::Monotonic, &timespec(until));
+            // The runtime looks at the sockets.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Handles what else is there.
+    async fn sweep(&mut self) {
+        for _ in 0..MOST_ENDS_AT_ONCE {
+            let Ok((id, end)) = self.doors.ends.try_recv() else {
+                break;
+            };
+            self.handle(Input::EffectEnd { id, end });
+        }
+        self.media_events.awake();
+        while let Some(event) = self.media_events.pop() {
+            self.handle(Input::Media(event));
+        }
+        poll_fn(|context| Poll::Ready(self.sockets.poll_receive(context).is_ready())).await;
+        self.handle_datagrams();
+    }
+
+    /// Handles the datagrams received. What people were told is done before one was sent has been done
+    /// when it is handled.
+    fn handle_datagrams(&mut self) {
+        if !self.sockets.has_received() {
+            return;
+        }
+        while let Ok(input) = self.doors.inputs.try_recv() {
+            self.handle(input);
+        }
+        let now = clock::now();
+        for (path, bytes) in self.sockets.received() {
+            self.load.note(1);
+            self.switch.handle(now, Input::Datagram { path, bytes });
         }
     }
 
@@ -294,13 +281,9 @@ impl Driver {
             return Turn::Media;
         }
         let Self {
-            listeners,
-            next_listener,
             doors,
             media_events,
-            buffer,
-            received,
-            counters,
+            sockets,
             ..
         } = self;
         tokio::select! {
@@ -311,12 +294,13 @@ impl Driver {
             Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
             Some((id, end)) = doors.ends.recv() => Turn::Input(Input::EffectEnd { id, end }),
             () = media_events.woken() => Turn::Media,
-            () = poll_fn(|context| receive(context, listeners, next_listener, buffer, received, counters)) => Turn::Datagrams,
+            () = poll_fn(|context| sockets.poll_receive(context)) => Turn::Datagrams,
             () = &mut timer => Turn::Timer,
         }
     }
 
     fn handle(&mut self, input: Input) {
+        self.load.note(1);
         self.switch.handle(clock::now(), input);
     }
 
@@ -324,7 +308,7 @@ impl Driver {
     fn drain(&mut self) -> Option<Duration> {
         loop {
             match self.switch.poll() {
-                Output::Send { path, bytes } => self.send(path, &bytes),
+                Output::Send { path, bytes } => self.sockets.send(path, &bytes),
                 Output::Media(command) => self.media.post(command),
                 Output::Effect(request) => self.begin(request),
                 Output::Notice(notice) => {
@@ -359,63 +343,8 @@ impl Driver {
                 .handle(clock::now(), Input::EffectEnd { id, end });
         }
     }
-
-    /// UDP may lose it: whoever waits for it asks again.
-    fn send(&self, path: Path, bytes: &[u8]) {
-        let listener = self
-            .of_address
-            .get(&path.local)
-            .and_then(|place| self.listeners.get(*place));
-        let sent = listener
-            .is_some_and(|listener| listener.socket.try_send_to(bytes, path.remote).is_ok());
-        count(if sent {
-            &self.counters.sent
-        } else {
-            &self.counters.send_failures
-        });
-    }
 }
 
-/// Takes what the sockets have, at most so many datagrams; ready when there was any.
-fn receive(
-    context: &mut std::task::Context<'_>,
-    listeners: &[Listener],
-    first: &mut usize,
-    buffer: &mut [u8],
-    received: &mut Vec<(Path, Vec<u8>)>,
-    counters: &RunnerCounters,
-) -> Poll<()> {
-    let (later, earlier) = listeners.split_at(*first % listeners.len().max(1));
-    *first = first.wrapping_add(1);
-    for listener in later.iter().chain(earlier) {
-        while received.len() < MOST_DATAGRAMS_AT_ONCE {
-            let mut buffer = ReadBuf::new(buffer);
-            match listener.socket.poll_recv_from(context, &mut buffer) {
-                Poll::Ready(Ok(remote)) => {
-                    count(&counters.received);
-                    let path = Path {
-                        transport: Transport::Udp,
-                        local: listener.local,
-                        remote,
-                        flow: 0,
-                    };
-                    received.push((path, buffer.filled().to_vec()));
-                }
-                // An ICMP error of an earlier datagram: the next one may be there.
-                Poll::Ready(Err(_)) => {
-                    count(&counters.receive_failures);
-                }
-                Poll::Pending => break,
-            }
-        }
-    }
-    if received.is_empty() {
-        Poll::Pending
-    } else {
-        Poll::Ready(())
-    }
-}
-
-fn count(counter: &AtomicU64) -> u64 {
+pub(crate) fn count(counter: &AtomicU64) -> u64 {
     counter.fetch_add(1, Ordering::Relaxed) + 1
 }

@@ -11,12 +11,11 @@ use super::{
     counters::{Counted, MediaCounters},
     events::{EventSender, timespec},
     legs::Legs,
-    load::Load,
     order::{Order, Travelling},
     tap::Taps,
     wheel::Wheel,
 };
-use crate::{abort::AbortOnPanic, clock, wake::Wake};
+use crate::{abort::AbortOnPanic, clock, load::Load, wake::Wake};
 
 /// Readiness reports taken from the kernel at once.
 const READY_EVENTS: usize = 512;
@@ -100,7 +99,7 @@ impl RtpThread {
                     token => self.receive((token >> 1) as u32),
                 }
             }
-            self.load.note_ready(count);
+            self.load.note(count);
         }
         self.taps.stop_all(&mut self.events, &mut self.counted);
         self.events.retry();

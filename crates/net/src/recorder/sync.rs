@@ -15,7 +15,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use media::{ConversationKey, RecordingSummary};
 
-use crate::{abort::AbortOnPanic, clock, wake::Wake};
+use crate::{abort::AbortOnPanic, clock};
 
 /// Closed files waiting to be synchronised. Full: the file is closed without, and the next `syncfs` covers it.
 const CLOSINGS: usize = 4096;
@@ -43,7 +43,7 @@ pub(crate) struct Synchroniser {
 }
 
 impl Synchroniser {
-    pub(crate) fn start(folder: &Path, interval: Duration, wake: Arc<Wake>) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path, interval: Duration) -> io::Result<Self> {
         let folder = File::open(folder)?;
         let (closings, to_close) = bounded::<Closing>(CLOSINGS);
         // As large: the thread never blocks on its answers.
@@ -52,7 +52,7 @@ impl Synchroniser {
         let dirty = Arc::clone(&written);
         let thread = Builder::new().name("recorder-sync".into()).spawn(move || {
             let _guard = AbortOnPanic::new("recorder-sync");
-            serve(&folder, interval, &to_close, &answers, &dirty, &wake);
+            serve(&folder, interval, &to_close, &answers, &dirty);
         })?;
         Ok(Self {
             closings: Some(closings),
@@ -101,7 +101,6 @@ fn serve(
     to_close: &Receiver<Closing>,
     answers: &Sender<Closing>,
     written: &AtomicBool,
-    wake: &Wake,
 ) {
     let mut next_sync = clock::mono() + interval;
     let mut failing = false;
@@ -137,7 +136,6 @@ fn serve(
             }
             // The writer takes them until this thread has ended.
             let _ = answers.send(closing);
-            wake.notify();
         }
     }
 }

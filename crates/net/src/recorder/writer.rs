@@ -21,11 +21,7 @@ use super::{
     gaps::{Gaps, millis},
     sync::{Closing, Synchroniser},
 };
-use crate::{
-    abort::AbortOnPanic,
-    media::{EventSender, timespec},
-    wake::Wake,
-};
+use crate::{abort::AbortOnPanic, media::EventSender, wake::Wake};
 
 /// While a file is open the queues are looked at so often. With the tap's 400 ms of collecting and its 40 ms
 /// of grid, audio is with the writer within 490 ms.
@@ -90,16 +86,18 @@ impl Writer {
 
     /// Sleeps until the next round, or without a file until somebody opens one.
     fn rest(&self) {
+        let busy = !self.recordings.is_empty() || self.sync.pending > 0 || self.events.is_waiting();
+        if busy {
+            // Whatever comes meanwhile need not wake anybody.
+            return std::thread::sleep(ROUND);
+        }
         self.wake.announce_sleep();
         let idle = self.ends.iter().all(|end| end.orders.is_empty())
-            && self.sync.closed.is_empty()
             && !self.ending.load(Ordering::Acquire);
-        let waiting = !self.recordings.is_empty() || self.events.is_waiting();
         if idle {
-            let round = timespec(ROUND);
             let mut fds = [PollFd::new(&*self.wake, PollFlags::IN)];
             // An interrupted rest is a short one.
-            let _ = poll(&mut fds, waiting.then_some(&round));
+            let _ = poll(&mut fds, None);
         }
         self.wake.awake();
     }

@@ -1,18 +1,18 @@
-//! When a media thread blocks and when it ticks.
+//! When a thread blocks and when it ticks.
 
 use std::time::Duration;
 
-/// Ready sockets per second above which one wake-up for each costs more than a tick every millisecond.
+/// Pieces of work per second above which one wake-up for each costs more than a tick every millisecond.
 const BUSY_PER_SECOND: u64 = 1500;
 /// Below this the thread blocks again.
 const CALM_PER_SECOND: u64 = 800;
 /// The rate is judged over so long.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// Measures the packet rate of a thread and decides how it waits.
+/// Measures how much work comes to a thread and decides how it waits for it.
 #[derive(Debug)]
 pub(crate) struct Load {
-    ready: u64,
+    pieces: u64,
     window_end: Duration,
     ticking: bool,
     next_tick: Duration,
@@ -21,29 +21,30 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn new(now: Duration) -> Self {
         Self {
-            ready: 0,
+            pieces: 0,
             window_end: now + WINDOW,
             ticking: false,
             next_tick: now,
         }
     }
 
-    pub(crate) fn note_ready(&mut self, sockets: usize) {
-        self.ready += sockets as u64;
+    /// So much has come.
+    pub(crate) fn note(&mut self, pieces: usize) {
+        self.pieces += pieces as u64;
     }
 
     /// The end of the present tick; `None` when the thread shall block.
     pub(crate) fn tick_end(&mut self, now: Duration, tick: Duration) -> Option<Duration> {
         if now >= self.window_end {
             let window = WINDOW + (now - self.window_end);
-            let per_second = u128::from(self.ready) * 1000 / window.as_millis().max(1);
+            let per_second = u128::from(self.pieces) * 1000 / window.as_millis().max(1);
             let limit = if self.ticking {
                 CALM_PER_SECOND
             } else {
                 BUSY_PER_SECOND
             };
             self.ticking = per_second >= u128::from(limit);
-            self.ready = 0;
+            self.pieces = 0;
             self.window_end = now + WINDOW;
         }
         if !self.ticking {
@@ -72,18 +73,18 @@ mod tests {
     fn it_ticks_under_load_and_blocks_again_when_calm() {
         let mut load = Load::new(at(0));
         assert_eq!(load.tick_end(at(50), TICK), None);
-        load.note_ready(200);
+        load.note(200);
         assert!(load.tick_end(at(100), TICK).is_some());
-        load.note_ready(100);
+        load.note(100);
         assert!(load.tick_end(at(200), TICK).is_some());
-        load.note_ready(50);
+        load.note(50);
         assert_eq!(load.tick_end(at(300), TICK), None);
     }
 
     #[test]
     fn ticks_keep_their_beat_and_a_late_one_delays_the_next() {
         let mut load = Load::new(at(0));
-        load.note_ready(1000);
+        load.note(1000);
         let first = load.tick_end(at(100), TICK).unwrap();
         let second = load
             .tick_end(first + Duration::from_micros(300), TICK)
