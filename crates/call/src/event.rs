@@ -86,7 +86,8 @@ pub enum EventKind {
         explanation: Arc<Explanation>,
         /// The assigned manager of the best match, if it is not this agent: "a colleague's client".
         owner: Option<UserId>,
-        /// What recovery needs after a crash.
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
         snapshot: DialogSnapshot,
     },
     /// The INVITE left for the agent's devices.
@@ -125,7 +126,8 @@ pub enum EventKind {
         device: DeviceId,
         /// Recording file, relative to the recordings folder; none if the line is not recorded.
         recording: Option<String>,
-        /// What recovery needs after a crash.
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
         snapshot: DialogSnapshot,
     },
     /// A party put the other on hold or took it back.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Pieces of work per second above which one wake-up for each costs more than a tick every millisecond.
+/// Pieces of work per second above which one wake-up for each costs more than a tick.
 const BUSY_PER_SECOND: u64 = 1500;
 /// Below this the thread blocks again.
 const CALM_PER_SECOND: u64 = 800;

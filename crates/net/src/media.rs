@@ -71,7 +71,7 @@ pub struct MediaSettings {
     pub recordings: PathBuf,
     /// A joined leg that should send and is silent for so long is reported; usually 60 s.
     pub rtp_timeout: Duration,
-    /// How long a thread under load sleeps between two looks at its sockets: 0.5–1 ms.
+    /// How long a thread under load sleeps between two looks at its sockets: 0.5–2 ms.
     pub tick: Duration,
     /// Most legs at once; 0: what the descriptor limit allows. More fail to open.
     pub most_legs: usize,
@@ -94,7 +94,7 @@ impl MediaSettings {
             real_time: true,
             recordings,
             rtp_timeout: Duration::from_secs(60),
-            tick: Duration::from_millis(1),
+            tick: Duration::from_millis(2),
             most_legs: 0,
             order_queue: 4096,
             event_queue: 4096,

@@ -160,8 +160,12 @@ fn say_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "ringbook: {text}");
 }
 
+/// Half of the cores: the switch, the media threads and the writer have threads of their own, and
+/// workers that take tasks from each other cost more than the tasks.
 fn runtime() -> Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Builder::new_multi_thread()
+        .worker_threads(cores.div_ceil(2))
         .enable_all()
         .build()
         .context("the runtime cannot start")

@@ -275,114 +275,141 @@ fn line_at(text: &str, offset: usize) -> usize {
 }
 
 fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError> {
-    let wrong = |start: usize, what: String, remedy: &str| ConfigError {
-        file: file.to_owned(),
-        line: (start > 0).then(|| line_at(text, start)),
-        what,
-        remedy: remedy.to_owned(),
-    };
-    let address = |value: &Spanned<String>| {
-        value.get_ref().parse::<SocketAddr>().map_err(|_| {
-            let what = format!("\"{}\" is not an address with a port", value.get_ref());
-            wrong(
-                value.span().start,
-                what,
-                "write it as 192.0.2.10:5060 or [2001:db8::1]:5060",
-            )
-        })
-    };
-    let mut sip_listen = Vec::new();
-    for value in &config.sip.listen {
-        let listen = address(value)?;
-        if listen.ip().is_unspecified() {
-            let what = format!("\"{}\" names no interface", value.get_ref());
-            let remedy = "name the address that telephones reach, such as 192.0.2.10:5060";
-            return Err(wrong(value.span().start, what, remedy));
-        }
-        sip_listen.push(listen);
-    }
-    if sip_listen.is_empty() {
-        let what = "[sip] listen is empty".to_owned();
-        return Err(wrong(
-            0,
-            what,
-            "name at least one address, such as [\"192.0.2.10:5060\"]",
-        ));
-    }
-    let http_listen = address(&config.http.listen)?;
-    let ports = &config.network.rtp_ports;
-    let rtp_ports = parse_ports(ports.get_ref()).ok_or_else(|| {
-        let what = format!("\"{}\" is not a range of ports", ports.get_ref());
-        wrong(
-            ports.span().start,
-            what,
-            "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"",
-        )
-    })?;
-    let node = &config.general.node;
-    if *node.get_ref() > 1_023 {
-        let what = format!("node {} is too large", node.get_ref());
-        return Err(wrong(
-            node.span().start,
-            what,
-            "give every node a number from 0 to 1023",
-        ));
-    }
-    let language = &config.general.language;
-    if !matches!(language.get_ref().as_str(), "ru" | "en") {
-        let what = format!("language \"{}\" is not known", language.get_ref());
-        return Err(wrong(language.span().start, what, "write \"ru\" or \"en\""));
-    }
-    let zone = &config.general.time_zone;
-    if jiff::tz::TimeZone::get(zone.get_ref()).is_err() {
-        let what = format!("time zone \"{}\" is not known", zone.get_ref());
-        return Err(wrong(
-            zone.span().start,
-            what,
-            "write an IANA name such as \"Europe/Moscow\"",
-        ));
-    }
-    let region = &config.general.default_region;
-    if region.get_ref().len() != 2
-        || !region
-            .get_ref()
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase())
-    {
-        let what = format!("region \"{}\" is not known", region.get_ref());
-        return Err(wrong(
-            region.span().start,
-            what,
-            "write two capitals such as \"RU\"",
-        ));
-    }
-    let realm = &config.sip.realm;
-    if realm.get_ref().is_empty() || realm.get_ref().contains(['"', '\\', '\r', '\n']) {
-        let what = "the realm is empty or has a quote in it".to_owned();
-        return Err(wrong(
-            realm.span().start,
-            what,
-            "write a plain name such as \"ringbook\"",
-        ));
-    }
-    let url = &config.store.url;
-    let known = ["sqlite:", "postgres://", "postgresql://"];
-    if !known.iter().any(|scheme| url.get_ref().starts_with(scheme)) {
-        let what = "the store's address is neither SQLite nor PostgreSQL".to_owned();
-        let remedy = "write \"sqlite:FILE\" or \"postgres://USER:PASSWORD@HOST/DATABASE\"";
-        return Err(wrong(url.span().start, what, remedy));
-    }
+    let source = Source { file, text };
+    let sip_listen = source.sip_listen(&config.sip.listen)?;
+    let http_listen = source.address(&config.http.listen)?;
+    let rtp_ports = source.ports(&config.network.rtp_ports)?;
+    source.general(&config.general)?;
+    source.realm(&config.sip.realm)?;
+    source.store(&config.store.url)?;
     let timeout = &config.media.rtp_timeout_secs;
-    if !(5..=3_600).contains(timeout.get_ref()) {
-        let what = format!("rtp_timeout_secs {} is out of range", timeout.get_ref());
-        return Err(wrong(timeout.span().start, what, "write 5 to 3600 seconds"));
-    }
+    source.demand(
+        (5..=3_600).contains(timeout.get_ref()),
+        timeout,
+        |timeout| format!("rtp_timeout_secs {timeout} is out of range"),
+        "write 5 to 3600 seconds",
+    )?;
     Ok(Checked {
         config,
         sip_listen,
         http_listen,
         rtp_ports,
     })
+}
+
+/// The file, for errors that name its lines.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    /// `start` is the place in the text; 0 if no place of it is meant.
+    fn wrong(self, start: usize, what: String, remedy: &str) -> ConfigError {
+        ConfigError {
+            file: self.file.to_owned(),
+            line: (start > 0).then(|| line_at(self.text, start)),
+            what,
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn demand<T>(
+        self,
+        right: bool,
+        value: &Spanned<T>,
+        what: impl FnOnce(&T) -> String,
+        remedy: &str,
+    ) -> Result<(), ConfigError> {
+        if right {
+            return Ok(());
+        }
+        Err(self.wrong(value.span().start, what(value.get_ref()), remedy))
+    }
+
+    fn address(self, value: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+        value.get_ref().parse().map_err(|_| {
+            let what = format!("\"{}\" is not an address with a port", value.get_ref());
+            let remedy = "write it as 192.0.2.10:5060 or [2001:db8::1]:5060";
+            self.wrong(value.span().start, what, remedy)
+        })
+    }
+
+    fn sip_listen(self, values: &[Spanned<String>]) -> Result<Vec<SocketAddr>, ConfigError> {
+        if values.is_empty() {
+            let what = "[sip] listen is empty".to_owned();
+            let remedy = "name at least one address, such as [\"192.0.2.10:5060\"]";
+            return Err(self.wrong(0, what, remedy));
+        }
+        let address = |value| {
+            let listen = self.address(value)?;
+            self.demand(
+                !listen.ip().is_unspecified(),
+                value,
+                |text| format!("\"{text}\" names no interface"),
+                "name the address that telephones reach, such as 192.0.2.10:5060",
+            )?;
+            Ok(listen)
+        };
+        values.iter().map(address).collect()
+    }
+
+    fn ports(self, value: &Spanned<String>) -> Result<RangeInclusive<u16>, ConfigError> {
+        parse_ports(value.get_ref()).ok_or_else(|| {
+            let what = format!("\"{}\" is not a range of ports", value.get_ref());
+            let remedy = "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"";
+            self.wrong(value.span().start, what, remedy)
+        })
+    }
+
+    fn general(self, general: &General) -> Result<(), ConfigError> {
+        self.demand(
+            *general.node.get_ref() <= 1_023,
+            &general.node,
+            |node| format!("node {node} is too large"),
+            "give every node a number from 0 to 1023",
+        )?;
+        self.demand(
+            matches!(general.language.get_ref().as_str(), "ru" | "en"),
+            &general.language,
+            |language| format!("language \"{language}\" is not known"),
+            "write \"ru\" or \"en\"",
+        )?;
+        self.demand(
+            jiff::tz::TimeZone::get(general.time_zone.get_ref()).is_ok(),
+            &general.time_zone,
+            |zone| format!("time zone \"{zone}\" is not known"),
+            "write an IANA name such as \"Europe/Moscow\"",
+        )?;
+        let region = general.default_region.get_ref().as_bytes();
+        self.demand(
+            region.len() == 2 && region.iter().all(u8::is_ascii_uppercase),
+            &general.default_region,
+            |region| format!("region \"{region}\" is not known"),
+            "write two capitals such as \"RU\"",
+        )
+    }
+
+    fn realm(self, realm: &Spanned<String>) -> Result<(), ConfigError> {
+        let plain = !realm.get_ref().contains(['"', '\\', '\r', '\n']);
+        self.demand(
+            plain && !realm.get_ref().is_empty(),
+            realm,
+            |_| "the realm is empty or has a quote in it".to_owned(),
+            "write a plain name such as \"ringbook\"",
+        )
+    }
+
+    fn store(self, url: &Spanned<String>) -> Result<(), ConfigError> {
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        self.demand(
+            known.iter().any(|scheme| url.get_ref().starts_with(scheme)),
+            url,
+            |_| "the store's address is neither SQLite nor PostgreSQL".to_owned(),
+            "write \"sqlite:FILE\" or \"postgres://USER:PASSWORD@HOST/DATABASE\"",
+        )
+    }
 }
 
 fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {

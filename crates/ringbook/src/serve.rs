@@ -1,16 +1,11 @@
 //! The daemon: every room is made here and joined to the others by bounded channels.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod counters;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use api::{ApiState, Counter, Parts, directory};
+use api::{ApiState, Parts, directory};
 use call::Command;
 use crm::{Base, Journal};
 use cti::{Deps, Desk, Hub};
@@ -18,7 +13,7 @@ use media::{ConversationKey, plane::Event};
 use model::OpenCall;
 use net::{
     clock,
-    media::{MediaCounters, MediaPlane, MediaSettings},
+    media::{MediaPlane, MediaSettings},
     recorder,
     runner::{Doors, Runner},
 };
@@ -29,6 +24,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -74,21 +70,8 @@ fn without_password(url: &str) -> String {
 /// # Errors
 /// A part cannot start; the error says what and the remedy.
 pub(crate) async fn run(checked: Checked) -> Result<()> {
-    let folder = checked.config.recordings.folder.clone();
-    std::fs::create_dir_all(&folder).with_context(|| {
-        format!(
-            "the recordings folder {} cannot be made; choose another in [recordings] folder",
-            folder.display()
-        )
-    })?;
-    let http = TcpListener::bind(checked.http_listen)
-        .await
-        .with_context(|| {
-            format!(
-                "the HTTP address {} cannot be used; choose another in [http] listen",
-                checked.http_listen
-            )
-        })?;
+    let folder = recordings_folder(&checked)?;
+    let http = listen(checked.http_listen).await?;
     let http_address = http.local_addr()?;
     let store = store_open::open(&checked, true).await?;
     let base: Arc<dyn Base> = Arc::new(store.clone());
@@ -119,15 +102,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         drained,
     ));
 
-    let media = MediaSettings {
-        threads: checked.config.media.threads,
-        real_time: checked.config.media.real_time,
-        rtp_timeout: Duration::from_secs(u64::from(
-            *checked.config.media.rtp_timeout_secs.get_ref(),
-        )),
-        ..MediaSettings::new(folder.clone())
-    };
-    let media = MediaPlane::start(media)?;
+    let media = MediaPlane::start(media_settings(&checked))?;
     let switch = Switch::new(settings(&checked), rand::rng().random(), clock::now());
     let doors = Doors {
         effects,
@@ -163,7 +138,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         commands: commands.clone(),
         directory: changed,
         settings: api_settings,
-        counters: counters(&hub, &store, &runner, &media_counters),
+        counters: counters::all(&hub, &store, &runner, &media_counters),
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(api::serve(http, api::router(state), async {
@@ -177,29 +152,98 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     tracing::info!("Ringbook is ready");
 
     wait_for_signal().await?;
-    tracing::info!("stopping: running calls are ended");
-    // A full queue means that the switch is alive and busy; the time below bounds the wait.
-    let farewell = async {
-        let _ = commands.send(Command::Shutdown).await;
-        let _ = all_drained.await;
+    let stopping = Stopping {
+        commands,
+        all_drained,
+        hub,
+        stop,
+        serving,
+        inputs,
+        runner,
+        desk,
+        store,
     };
-    if timeout(FAREWELL, farewell).await.is_err() {
-        tracing::warn!("some calls did not end in time; they are ended at the next start");
+    stopping.stop().await
+}
+
+/// Everything that runs, to be ended in this order.
+struct Stopping {
+    commands: mpsc::Sender<Command>,
+    all_drained: oneshot::Receiver<()>,
+    hub: Hub,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    inputs: mpsc::Sender<Input>,
+    runner: Runner,
+    desk: JoinHandle<()>,
+    store: Store,
+}
+
+impl Stopping {
+    /// Ends the calls, then those who listen, then those who write; each has a bounded time.
+    async fn stop(self) -> Result<()> {
+        let Self {
+            commands,
+            all_drained,
+            hub,
+            stop,
+            serving,
+            inputs,
+            runner,
+            desk,
+            store,
+        } = self;
+        tracing::info!("stopping: running calls are ended");
+        // A full queue means that the switch is alive and busy; the time below bounds the wait.
+        let farewell = async {
+            let _ = commands.send(Command::Shutdown).await;
+            let _ = all_drained.await;
+        };
+        if timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("some calls did not end in time; they are ended at the next start");
+        }
+        hub.close();
+        let _ = stop.send(());
+        if timeout(FAREWELL, serving).await.is_err() {
+            tracing::warn!("some HTTP clients did not leave in time");
+        }
+        drop(inputs);
+        tokio::task::spawn_blocking(move || runner.join()).await?;
+        if timeout(FAREWELL, desk).await.is_err() {
+            tracing::warn!("the journal did not take everything in time");
+        }
+        if timeout(FAREWELL, store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
+        Ok(())
     }
-    hub.close();
-    let _ = stop.send(());
-    if timeout(FAREWELL, serving).await.is_err() {
-        tracing::warn!("some HTTP clients did not leave in time");
+}
+
+fn recordings_folder(checked: &Checked) -> Result<PathBuf> {
+    let folder = checked.config.recordings.folder.clone();
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!(
+            "the recordings folder {} cannot be made; choose another in [recordings] folder",
+            folder.display()
+        )
+    })?;
+    Ok(folder)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("the HTTP address {address} cannot be used; choose another in [http] listen")
+    })
+}
+
+fn media_settings(checked: &Checked) -> MediaSettings {
+    let media = &checked.config.media;
+    MediaSettings {
+        threads: media.threads,
+        real_time: media.real_time,
+        rtp_timeout: Duration::from_secs(u64::from(*media.rtp_timeout_secs.get_ref())),
+        ..MediaSettings::new(checked.config.recordings.folder.clone())
     }
-    drop(inputs);
-    tokio::task::spawn_blocking(move || runner.join()).await?;
-    if timeout(FAREWELL, desk).await.is_err() {
-        tracing::warn!("the journal did not take everything in time");
-    }
-    if timeout(FAREWELL, store.close()).await.is_err() {
-        tracing::warn!("the store did not close in time");
-    }
-    Ok(())
 }
 
 fn settings(checked: &Checked) -> Settings {
@@ -286,132 +330,6 @@ async fn follow_directory(
         }
         watch.applied(number);
     }
-}
-
-fn counters(hub: &Hub, store: &Store, runner: &Runner, media: &Arc<MediaCounters>) -> Vec<Counter> {
-    let mut counters = Vec::new();
-    let mut add = |name, help, is_gauge, read: Box<dyn Fn() -> u64 + Send + Sync>| {
-        counters.push(Counter {
-            name,
-            help,
-            is_gauge,
-            read,
-        });
-    };
-    macro_rules! of_hub {
-        ($name:literal, $help:literal, $gauge:literal, $field:ident) => {{
-            let hub = hub.clone();
-            add($name, $help, $gauge, Box::new(move || hub.counts().$field));
-        }};
-    }
-    of_hub!(
-        "ringbook_websocket_clients",
-        "Connected WebSocket clients.",
-        true,
-        clients
-    );
-    of_hub!(
-        "ringbook_frames_total",
-        "Frames sent to clients.",
-        false,
-        frames
-    );
-    of_hub!(
-        "ringbook_late_events_total",
-        "Facts committed after their deadline.",
-        false,
-        late_events
-    );
-    of_hub!(
-        "ringbook_lost_events_total",
-        "Facts that no place was left for.",
-        false,
-        lost_events
-    );
-    of_hub!(
-        "ringbook_waiting_events",
-        "Facts that wait for the journal.",
-        true,
-        waiting_events
-    );
-    of_hub!(
-        "ringbook_unconfirmed_leads_total",
-        "Cards not confirmed before the ring.",
-        false,
-        unconfirmed_leads
-    );
-    of_hub!(
-        "ringbook_partial_cards_total",
-        "Cards sent without what the database knows.",
-        false,
-        partial_cards
-    );
-    of_hub!(
-        "ringbook_slow_clients_total",
-        "Clients closed because they were too slow.",
-        false,
-        slow_clients
-    );
-    let (one, two) = (store.clone(), store.clone());
-    let help = "Transactions made durable.";
-    add(
-        "ringbook_transactions_total",
-        help,
-        false,
-        Box::new(move || one.counters().transactions),
-    );
-    let help = "Attempts of transactions that were repeated.";
-    add(
-        "ringbook_transaction_retries_total",
-        help,
-        false,
-        Box::new(move || two.counters().retries),
-    );
-    let counted = runner.counters();
-    let mut of_runner = |name, help, field: fn(&net::runner::RunnerCounters) -> &AtomicU64| {
-        let counted = Arc::clone(&counted);
-        add(
-            name,
-            help,
-            false,
-            Box::new(move || field(&counted).load(Ordering::Relaxed)),
-        );
-    };
-    of_runner(
-        "ringbook_sip_received_total",
-        "SIP datagrams received.",
-        |counted| &counted.received,
-    );
-    of_runner(
-        "ringbook_sip_sent_total",
-        "SIP datagrams sent.",
-        |counted| &counted.sent,
-    );
-    of_runner(
-        "ringbook_effects_refused_total",
-        "Effects that found their queue full.",
-        |counted| &counted.refused_effects,
-    );
-    of_runner(
-        "ringbook_notices_lost_total",
-        "Notices that found their queue full.",
-        |counted| &counted.lost_notices,
-    );
-    let mut of_media = |name, help, read: fn(&MediaCounters) -> u64| {
-        let counted = Arc::clone(media);
-        add(name, help, false, Box::new(move || read(&counted)));
-    };
-    of_media(
-        "ringbook_rtp_received_total",
-        "RTP packets accepted.",
-        MediaCounters::packets,
-    );
-    of_media(
-        "ringbook_recording_parts_dropped_total",
-        "Parts of recordings that the disk was too slow for.",
-        MediaCounters::recording_parts_dropped,
-    );
-    counters
 }
 
 async fn wait_for_signal() -> Result<()> {

@@ -209,11 +209,6 @@ impl Response {
         }
     }
 
-    /// 1xx
-    pub fn is_provisional(&self) -> bool {
-        self.status < 200
-    }
-
     /// 2xx
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)

@@ -123,9 +123,10 @@ CREATE TABLE calls (
 CREATE INDEX calls_number ON calls (number_from);
 CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL;
 
+-- The explanation stands in the journal, at the event.
 CREATE TABLE offers (
-    call_id BIGINT NOT NULL, attempt BIGINT NOT NULL, agent BIGINT NOT NULL, rule TEXT NOT NULL,
-    explanation TEXT NOT NULL, owner BIGINT, offered_at BIGINT NOT NULL, ringing_at BIGINT, accepted_at BIGINT,
+    call_id BIGINT NOT NULL, attempt BIGINT NOT NULL, event_id BIGINT NOT NULL, agent BIGINT NOT NULL,
+    rule TEXT NOT NULL, owner BIGINT, offered_at BIGINT NOT NULL, ringing_at BIGINT, accepted_at BIGINT,
     device_id BIGINT, ended TEXT, lead_us BIGINT, lead_confirmed SMALLINT, lead_clients BIGINT,
     PRIMARY KEY (call_id, attempt)
 );

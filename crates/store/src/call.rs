@@ -1,10 +1,13 @@
 //! Calls as people look them up.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use call::{Event, EventKind};
 use crm::{
     Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, Recording, Result, Route,
 };
-use model::{CallId, DeviceId, LineId, RecordingId, TrunkId, UserId, Utc};
+use model::{CallId, DeviceId, Explanation, LineId, RecordingId, TrunkId, UserId, Utc};
 
 use crate::{
     Store, client,
@@ -63,13 +66,23 @@ fn recording(row: &mut Row, call: CallId) -> std::result::Result<Option<Recordin
     }))
 }
 
+/// The explanation of an offer, from its event.
+fn explanation(body: &str) -> std::result::Result<Explanation, sqlx::Error> {
+    match from_json::<Event>(body)?.kind {
+        EventKind::Offered { explanation, .. } => Ok(Arc::unwrap_or_clone(explanation)),
+        other => Err(sqlx::Error::Decode(
+            format!("{} stands where an offer should", other.name()).into(),
+        )),
+    }
+}
+
 fn decode_offer(row: &mut Row) -> std::result::Result<Offer, sqlx::Error> {
     Ok(Offer {
         agent: UserId(row.int()?),
         agent_name: row.opt_text()?,
         attempt: row.int()? as u16,
         rule: from_json(&row.text()?)?,
-        explanation: from_json(&row.text()?)?,
+        explanation: explanation(&row.text()?)?,
         owner: row.opt_int()?.map(UserId),
         offered_at: Utc::from_micros(row.int()?),
         ringing_at: row.opt_int()?.map(Utc::from_micros),
@@ -139,9 +152,10 @@ impl Calls for Store {
             Ok::<_, sqlx::Error>((caller, exhausted))
         };
         let (caller, exhausted) = read().map_err(Failure::Database)?;
-        let sql = "SELECT o.agent, u.name, o.attempt, o.rule, o.explanation, o.owner, o.offered_at, \
+        let sql = "SELECT o.agent, u.name, o.attempt, o.rule, j.body, o.owner, o.offered_at, \
                    o.ringing_at, o.accepted_at, o.device_id, o.ended, o.lead_us, o.lead_confirmed, \
-                   o.lead_clients FROM offers o LEFT JOIN users u ON u.id = o.agent \
+                   o.lead_clients FROM offers o JOIN journal j ON j.id = o.event_id \
+                   LEFT JOIN users u ON u.id = o.agent \
                    WHERE o.call_id = $1 ORDER BY o.attempt";
         let rows = self.rows(sql, &args![id.0]).await?;
         let offers: std::result::Result<Vec<_>, _> = rows

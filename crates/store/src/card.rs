@@ -1,5 +1,10 @@
 //! The card: one statement of typed rows, one round trip.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use async_trait::async_trait;
 use crm::{
     Card, CardClient, CardMember, CardName, Cards, Deal, DealData, DealState, Note, NoteData,
@@ -31,118 +36,106 @@ mod kind {
 const NO_INT: &str = "CAST(NULL AS BIGINT)";
 const NO_TEXT: &str = "CAST(NULL AS TEXT)";
 
-/// The parts of the statement and their arguments.
-#[derive(Default)]
-struct Parts {
-    sql: String,
-    args: Vec<Value>,
+/// What the text of the statement depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    managers: usize,
+    persons: usize,
+    /// The best match is a person, else an organisation.
+    of_person: bool,
 }
 
-impl Parts {
-    /// Adds rows of one kind; missing columns are null. `rest` begins with `FROM`.
-    fn add(&mut self, kind: i64, ints: &[&str], texts: &[&str], rest: &str) {
-        if !self.sql.is_empty() {
-            self.sql.push_str(" UNION ALL ");
+/// The texts written so far: a card is wanted for every call, and its text is long.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(Mutex<BTreeMap<Shape, Arc<str>>>);
+
+/// Texts kept; a number that so many people share is rare.
+const MOST_TEXTS: usize = 64;
+
+impl Texts {
+    fn of(&self, shape: Shape) -> Arc<str> {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts.get(&shape) {
+            return Arc::clone(text);
         }
-        let ints = ints
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(NO_INT))
-            .take(9);
-        let texts = texts
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(NO_TEXT))
-            .take(4);
-        let columns: Vec<&str> = ints.chain(texts).collect();
-        // A limit belongs to its part only inside a select of its own.
-        let part = format!(
-            "SELECT * FROM (SELECT CAST({kind} AS BIGINT) AS k, {} {rest}) part{kind}",
-            named(&columns)
-        );
-        self.sql.push_str(&part);
-    }
-
-    fn list(&mut self, ids: &[i64]) -> String {
-        let list = placeholders(self.args.len() + 1, ids.len());
-        self.args.extend(ids.iter().map(|id| Value::Int(Some(*id))));
-        list
-    }
-
-    /// Rows of the client: those of the person, and those of the organisation that name nobody.
-    fn of_client(&mut self, client: ClientRef) -> String {
-        self.args.push(Value::Int(client.person.map(|it| it.0)));
-        let person = self.args.len();
-        self.args
-            .push(Value::Int(client.organisation.map(|it| it.0)));
-        let organisation = self.args.len();
-        match client.person {
-            Some(_) => format!(
-                "(t.person_id = ${person} OR (t.organisation_id = ${organisation} AND t.person_id IS NULL))"
-            ),
-            None => format!(
-                "(t.organisation_id = ${organisation} AND CAST(${person} AS BIGINT) IS NULL)"
-            ),
+        let text: Arc<str> = text(shape).into();
+        if texts.len() < MOST_TEXTS {
+            texts.insert(shape, Arc::clone(&text));
         }
+        text
     }
 }
 
-/// Inner selects need a name for every column.
-fn named(columns: &[&str]) -> String {
-    let named = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| format!("{column} AS c{at}"));
-    named.collect::<Vec<_>>().join(", ")
+/// The statement's shape and arguments, in the order of [`text`]: managers, persons, person and
+/// organisation of the best match.
+fn question(caller: &CallerIdentity, best: &CallerMatch) -> (Shape, Vec<Value>) {
+    let managers = caller.matches.iter().filter_map(|it| Some(it.manager?.0));
+    let managers: BTreeSet<i64> = managers.collect();
+    let persons = caller.matches.iter();
+    let persons: Vec<i64> = persons.filter_map(|it| Some(it.client.person?.0)).collect();
+    let shape = Shape {
+        managers: managers.len(),
+        persons: persons.len(),
+        of_person: best.client.person.is_some(),
+    };
+    let ids = managers.into_iter().chain(persons).map(Some);
+    let best = [
+        best.client.person.map(|it| it.0),
+        best.client.organisation.map(|it| it.0),
+    ];
+    (shape, ids.chain(best).map(Value::Int).collect())
 }
 
-fn statement(caller: &CallerIdentity, best: &CallerMatch) -> Parts {
-    let mut parts = Parts::default();
-    let mut managers: Vec<i64> = caller
-        .matches
-        .iter()
-        .filter_map(|it| Some(it.manager?.0))
-        .collect();
-    managers.sort_unstable();
-    managers.dedup();
-    if !managers.is_empty() {
-        let list = parts.list(&managers);
-        parts.add(
-            kind::MANAGER,
-            &["t.id"],
-            &["t.name"],
-            &format!("FROM users t WHERE t.id IN ({list})"),
-        );
+fn text(shape: Shape) -> String {
+    let Shape {
+        managers, persons, ..
+    } = shape;
+    let mut parts = Vec::with_capacity(6);
+    if managers > 0 {
+        let list = placeholders(1, managers);
+        let rest = format!("FROM users t WHERE t.id IN ({list})");
+        parts.push(part(kind::MANAGER, &["t.id"], &["t.name"], &rest));
     }
-    let persons: Vec<i64> = caller
-        .matches
-        .iter()
-        .filter_map(|it| Some(it.client.person?.0))
-        .collect();
-    if !persons.is_empty() {
-        let list = parts.list(&persons);
+    if persons > 0 {
+        let list = placeholders(managers + 1, persons);
         let rest = format!(
             "FROM memberships t JOIN organisations o ON o.id = t.organisation_id WHERE t.person_id IN ({list})"
         );
         let ints = ["t.person_id", "t.place", "t.organisation_id"];
-        parts.add(kind::MEMBER, &ints, &["o.name", "t.position"], &rest);
+        let texts = ["o.name", "t.position"];
+        parts.push(part(kind::MEMBER, &ints, &texts, &rest));
     }
-    let (column, id) = match best.client {
-        ClientRef {
-            person: Some(PersonId(id)),
-            ..
-        } => ("t.person_id", id),
-        ClientRef { organisation, .. } => ("t.organisation_id", organisation.map_or(0, |it| it.0)),
+    let (person, organisation) = (managers + persons + 1, managers + persons + 2);
+    parts.push(history(shape.of_person, person, organisation));
+    parts.extend(records(shape.of_person, person, organisation));
+    parts.join(" UNION ALL ")
+}
+
+/// The last interactions of the best match.
+fn history(of_person: bool, person: usize, organisation: usize) -> String {
+    let condition = match of_person {
+        true => format!("t.person_id = ${person}"),
+        false => format!("t.organisation_id = ${organisation}"),
     };
-    let id = parts.list(&[id]);
     let columns: Vec<&str> = interaction::COLUMNS.split(", ").map(str::trim).collect();
     let rest = format!(
-        "FROM {} WHERE {column} = {id} ORDER BY t.id DESC LIMIT {}",
+        "FROM {} WHERE {condition} ORDER BY t.id DESC LIMIT {}",
         interaction::FROM,
         Card::MOST_INTERACTIONS
     );
-    parts.add(kind::INTERACTION, &columns[..9], &columns[9..], &rest);
+    part(kind::INTERACTION, &columns[..9], &columns[9..], &rest)
+}
 
+/// What is open with the client: rows of the person, and those of the organisation that name nobody.
+fn records(of_person: bool, person: usize, organisation: usize) -> [String; 3] {
+    let client = match of_person {
+        true => format!(
+            "(t.person_id = ${person} OR (t.organisation_id = ${organisation} AND t.person_id IS NULL))"
+        ),
+        false => {
+            format!("(t.organisation_id = ${organisation} AND CAST(${person} AS BIGINT) IS NULL)")
+        }
+    };
     let record = [
         "t.id",
         "t.version",
@@ -153,31 +146,53 @@ fn statement(caller: &CallerIdentity, best: &CallerMatch) -> Parts {
     ];
     let with = |more: &[&'static str]| [&record[..], more].concat();
     let most = Card::MOST;
-    let client = parts.of_client(best.client);
-    parts.add(
-        kind::DEAL,
-        &with(&["t.manager", "t.amount_minor"]),
-        &["t.title", "t.stage", "t.currency"],
-        &format!("FROM deals t WHERE {client} AND t.state = 'open' AND t.removed_at IS NULL ORDER BY t.id DESC LIMIT {most}"),
-    );
-    parts.add(
-        kind::TASK,
-        &with(&["t.assignee", "t.due", "t.call_id"]),
-        &["t.title"],
-        &format!(
-            "FROM tasks t WHERE {client} AND t.done_at IS NULL AND t.removed_at IS NULL \
-             ORDER BY t.due NULLS LAST, t.id LIMIT {most}"
+    [
+        part(
+            kind::DEAL,
+            &with(&["t.manager", "t.amount_minor"]),
+            &["t.title", "t.stage", "t.currency"],
+            &format!(
+                "FROM deals t WHERE {client} AND t.state = 'open' AND t.removed_at IS NULL \
+                 ORDER BY t.id DESC LIMIT {most}"
+            ),
         ),
-    );
-    parts.add(
-        kind::NOTE,
-        &with(&["t.author"]),
-        &["t.body"],
-        &format!(
-            "FROM notes t WHERE {client} AND t.removed_at IS NULL ORDER BY t.id DESC LIMIT {most}"
+        part(
+            kind::TASK,
+            &with(&["t.assignee", "t.due", "t.call_id"]),
+            &["t.title"],
+            &format!(
+                "FROM tasks t WHERE {client} AND t.done_at IS NULL AND t.removed_at IS NULL \
+                 ORDER BY t.due NULLS LAST, t.id LIMIT {most}"
+            ),
         ),
-    );
-    parts
+        part(
+            kind::NOTE,
+            &with(&["t.author"]),
+            &["t.body"],
+            &format!(
+                "FROM notes t WHERE {client} AND t.removed_at IS NULL ORDER BY t.id DESC LIMIT {most}"
+            ),
+        ),
+    ]
+}
+
+/// Rows of one kind; missing columns are null. `rest` begins with `FROM`.
+fn part(kind: i64, ints: &[&str], texts: &[&str], rest: &str) -> String {
+    let fill = |columns: &[&str], nothing, count| {
+        let columns = columns.iter().copied().chain(std::iter::repeat(nothing));
+        columns.take(count).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let columns = [fill(ints, NO_INT, 9), fill(texts, NO_TEXT, 4)].concat();
+    // Inner selects need a name for every column.
+    let named = columns.iter().enumerate();
+    let named: Vec<String> = named
+        .map(|(at, column)| format!("{column} AS c{at}"))
+        .collect();
+    // A limit belongs to its part only inside a select of its own.
+    format!(
+        "SELECT * FROM (SELECT CAST({kind} AS BIGINT) AS k, {} {rest}) part{kind}",
+        named.join(", ")
+    )
 }
 
 #[async_trait]
@@ -186,7 +201,8 @@ impl Cards for Store {
         let Some(best) = caller.matches.first() else {
             return Ok(Card::default());
         };
-        let Parts { sql, args } = statement(caller, best);
+        let (shape, args) = question(caller, best);
+        let sql = self.inner.cards.of(shape);
         let rows = self.hot_rows(sql, args).await?;
         let mut card = Card {
             clients: caller.matches.iter().map(card_client).collect(),

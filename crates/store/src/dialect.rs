@@ -17,11 +17,17 @@ pub(crate) async fn lock_schema(conn: &mut Connection) -> Result<(), sqlx::Error
 }
 
 /// A statement that defines a table. SQLite keeps rows in the order of a key only if its type is
-/// called INTEGER, which has 64 bits there; any other key is a second tree to write.
+/// called INTEGER, which has 64 bits there, or if the table is made without numbers of its own; any
+/// other key is a second tree to write.
 pub(crate) fn definition<'a>(conn: &Connection, statement: &'a str) -> Cow<'a, str> {
     match conn {
         Connection::Sqlite(_) => {
-            Cow::Owned(statement.replace("id BIGINT PRIMARY KEY", "id INTEGER PRIMARY KEY"))
+            let mut statement =
+                statement.replace("id BIGINT PRIMARY KEY", "id INTEGER PRIMARY KEY");
+            if statement.contains("PRIMARY KEY (") {
+                statement.push_str(" WITHOUT ROWID");
+            }
+            Cow::Owned(statement)
         }
         Connection::Postgres(_) => Cow::Borrowed(statement),
     }

@@ -126,16 +126,16 @@ fn best(caller: &CallerIdentity) -> model::ClientRef {
 fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
     let (call, at) = (event.call, event.at.micros());
     match &event.kind {
-        EventKind::Offered { agent, attempt, rule, explanation, owner, .. } => {
+        EventKind::Offered { agent, attempt, rule, owner, .. } => {
             into.push(Statement::new(
-                "INSERT INTO offers (call_id, attempt, agent, rule, explanation, owner, offered_at) \
+                "INSERT INTO offers (call_id, attempt, event_id, agent, rule, owner, offered_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (call_id, attempt) DO NOTHING",
                 args![
                     call.0,
                     i64::from(*attempt),
+                    event.id.0,
                     agent.0,
                     json(rule),
-                    json(explanation.as_ref()),
                     owner.map(|it| it.0),
                     at
                 ],

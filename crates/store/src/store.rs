@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    checkpoint, clock,
+    card, checkpoint, clock,
     connect::{self, Source},
     database::{Connection, Row, Value},
     facts::Facts,
@@ -67,6 +67,7 @@ pub(crate) struct Inner {
     pub(crate) progress: Arc<Progress>,
     pub(crate) node: u16,
     pub(crate) epoch: String,
+    pub(crate) cards: card::Texts,
     queue: mpsc::Sender<Work>,
     directory: watch::Receiver<u64>,
     checkpoints: Option<JoinHandle<()>>,
@@ -175,6 +176,7 @@ impl Store {
                 progress,
                 node,
                 epoch,
+                cards: card::Texts::default(),
                 queue,
                 directory,
                 checkpoints,
@@ -228,7 +230,7 @@ impl Store {
     /// A read for which somebody on the telephone waits.
     pub(crate) async fn hot_rows(
         &self,
-        sql: String,
+        sql: Arc<str>,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, Failure> {
         if let Readers::Postgres(_) = self.inner.readers {
@@ -236,7 +238,7 @@ impl Store {
         }
         let (reply, answer) = oneshot::channel();
         let work = Work::Read {
-            sql: sql.clone(),
+            sql: Arc::clone(&sql),
             args: args.clone(),
             reply,
         };

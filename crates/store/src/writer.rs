@@ -42,7 +42,7 @@ pub(crate) enum Work {
     /// A read that must find its pages in memory. SQLite empties the cache of every other
     /// connection with each commit; the writer's own stays warm.
     Read {
-        sql: String,
+        sql: Arc<str>,
         args: Vec<Value>,
         reply: oneshot::Sender<Result<Vec<Row>, sqlx::Error>>,
     },

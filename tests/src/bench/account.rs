@@ -39,11 +39,11 @@ pub fn recordings(scenery: &Scenery, expected: usize) -> usize {
     }
 }
 
-/// Whatever does not equal `calls`, in words: calls ended and answered, recordings ready and on disk, entries of the
-/// history, cards.
-pub async fn differences(scenery: &Scenery, calls: usize) -> Vec<String> {
-    let files = recordings(scenery, calls);
-    let listed = ready(scenery, calls).await;
+/// Whatever does not equal `calls`, in words: calls ended and answered, entries of the history, cards; and recordings
+/// ready and on disk, of which there are `recorded`.
+pub async fn differences(scenery: &Scenery, calls: usize, recorded: usize) -> Vec<String> {
+    let files = recordings(scenery, recorded);
+    let listed = ready(scenery, recorded).await;
     let interactions = scenery.list("interactions").await.len();
     let ended = listed.iter().filter(|call| call["ended_at"].is_string());
     let talked = listed.iter().filter(|call| call["missed"] == false);
@@ -51,28 +51,28 @@ pub async fn differences(scenery: &Scenery, calls: usize) -> Vec<String> {
         .iter()
         .filter(|call| call["recording"]["ready"] == true);
     let counts = [
-        ("calls in the journal", listed.len()),
-        ("calls ended", ended.count()),
-        ("conversations", talked.count()),
-        ("entries in the history", interactions),
-        ("recordings ready", ready.count()),
-        ("WAV files", files),
-        ("calls with a card", scenery.cards.all().len()),
+        ("calls in the journal", listed.len(), calls),
+        ("calls ended", ended.count(), calls),
+        ("conversations", talked.count(), calls),
+        ("entries in the history", interactions, calls),
+        ("recordings ready", ready.count(), recorded),
+        ("WAV files", files, recorded),
+        ("calls with a card", scenery.cards.all().len(), calls),
     ];
-    let wrong = counts.iter().filter(|(_, count)| *count != calls);
+    let wrong = counts.iter().filter(|(_, count, due)| count != due);
     wrong
-        .map(|(what, count)| format!("{what}: {count} instead of {calls}"))
+        .map(|(what, count, due)| format!("{what}: {count} instead of {due}"))
         .collect()
 }
 
-async fn ready(scenery: &Scenery, calls: usize) -> Vec<serde_json::Value> {
+async fn ready(scenery: &Scenery, recorded: usize) -> Vec<serde_json::Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = scenery.list("calls").await;
         let ready = listed
             .iter()
             .filter(|call| call["recording"]["ready"] == true);
-        if ready.count() >= calls || Instant::now() > deadline {
+        if ready.count() >= recorded || Instant::now() > deadline {
             return listed;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -2,11 +2,11 @@
 //! is the daemon's time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -36,10 +36,7 @@ fn open(address: SocketAddr) -> UdpSocket {
 /// All telephones behind one address, told apart by the user part of their contacts.
 #[derive(Debug)]
 pub struct Telephones {
-    /// How many calls they answered, repetitions not counted.
-    pub answered: Arc<AtomicUsize>,
-    /// Where the daemon wants to hear the agents.
-    pub media: Arc<Mutex<Vec<SocketAddr>>>,
+    media: Arc<Mutex<Vec<SocketAddr>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,19 +57,15 @@ impl Telephones {
             register(&socket, switch, place, (user, secret));
         }
         let telephones = Self {
-            answered: Arc::default(),
             media: Arc::default(),
             stop: Arc::default(),
             thread: None,
         };
         let stop = Arc::clone(&telephones.stop);
-        let (answered, theirs) = (
-            Arc::clone(&telephones.answered),
-            Arc::clone(&telephones.media),
-        );
+        let theirs = Arc::clone(&telephones.media);
         let thread = std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
-            let mut known = BTreeMap::new();
+            let mut known = BTreeSet::new();
             while !stop.load(Ordering::Relaxed) {
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else {
                     continue;
@@ -82,8 +75,7 @@ impl Telephones {
                 };
                 if request.method() == "INVITE" && request.is_request() {
                     let call = request.text("Call-ID").to_owned();
-                    if known.insert(call, ()).is_none() {
-                        answered.fetch_add(1, Ordering::Relaxed);
+                    if known.insert(call) {
                         let mut theirs = theirs.lock().expect("nobody panics with the list");
                         theirs.extend(request.media());
                     }
@@ -102,6 +94,11 @@ impl Telephones {
 }
 
 impl Telephones {
+    /// Where the daemon wants to hear the agents whom it has called since this was asked last.
+    pub fn take_media(&self) -> Vec<SocketAddr> {
+        std::mem::take(&mut *self.media.lock().expect("nobody panics with the list"))
+    }
+
     /// Hangs the telephones up and waits for their thread.
     pub fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -188,6 +185,8 @@ struct Call {
 /// The callers behind the trunk.
 #[derive(Debug)]
 pub struct Trunk {
+    /// The number that is dialled.
+    pub line: &'static str,
     /// Requests that had to be repeated.
     pub repeated: usize,
     /// Calls refused, with the status.
@@ -208,6 +207,7 @@ impl Trunk {
     /// Callers at `address` who hear at `media`.
     pub fn open(address: SocketAddr, media: SocketAddr, switch: SocketAddr) -> Self {
         Self {
+            line: LINE,
             repeated: 0,
             refused: Vec::new(),
             socket: open(address),
@@ -265,19 +265,6 @@ impl Trunk {
         }
     }
 
-    /// Takes what comes for so long, as a trunk does while people talk.
-    pub fn idle(&mut self, until: Instant) {
-        while Instant::now() < until {
-            self.listen(until, None);
-        }
-    }
-
-    /// How many calls were answered and, if they did not stay, have ended with an answered BYE.
-    pub fn finished(&self) -> usize {
-        let done = |call: &&Call| call.ended && call.answer.is_some();
-        self.calls.values().filter(done).count()
-    }
-
     /// Where the daemon wants to hear the callers.
     pub fn remote_media(&self) -> Vec<SocketAddr> {
         let talking = self.calls.values().filter(|call| !call.ended);
@@ -321,7 +308,7 @@ impl Trunk {
         let (n, ip, switch) = (self.counter, self.address.ip(), self.switch.ip());
         let number = client_number(self.callers % persons);
         self.callers += 1;
-        let (id, uri) = (format!("bench-{n}"), format!("sip:{LINE}@{switch}"));
+        let (id, uri) = (format!("bench-{n}"), format!("sip:{}@{switch}", self.line));
         let invite = Message::request("INVITE", &uri, self.address, &format!("z9hG4bKi{n}"))
             .with("From", format!("<sip:{number}@{ip}>;tag=c{n}"))
             .with("To", format!("<{uri}>"))
@@ -440,7 +427,11 @@ impl Trunk {
             ("INVITE", _) => {
                 (call.ended, call.unanswered) = (true, None);
                 let refused = format!("{} to {}", message.start, call.number);
-                let mut ack = Message::new(format!("ACK sip:{LINE}@{} SIP/2.0", self.switch.ip()));
+                let mut ack = Message::new(format!(
+                    "ACK sip:{}@{} SIP/2.0",
+                    self.line,
+                    self.switch.ip()
+                ));
                 for name in ["Via", "From", "To", "Call-ID"] {
                     ack = ack.with(name, message.text(name));
                 }

@@ -1,4 +1,7 @@
-//! Sound for hundreds of calls: one thread sends 20 ms of G.711 to every leg in batches, two more count what comes.
+//! Sound for hundreds of calls: one thread sends 20 ms of G.711 to every leg in batches, one more counts what comes.
+//!
+//! It looks at its sockets every few milliseconds instead of sleeping in them: the kernel would charge waking it for
+//! every packet to whoever sends, and a telephone at the other end of a wire costs the side under measurement nothing.
 //!
 //! All callers hear at one socket and all agents at another; the side under measurement tells the legs apart by its
 //! own ports, as it does with any far end.
@@ -15,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recv, sendmmsg, setsockopt, sockopt};
 
 /// Bytes of an RTP header (RFC 3550 §5.1) and of 20 ms of G.711.
 const HEADER: usize = 12;
@@ -26,6 +29,8 @@ const SLICE: Duration = Duration::from_millis(20 / SLICES as u64);
 /// Messages per system call.
 const BATCH: usize = 64;
 const RECEIVE_BUFFER: usize = 8 << 20;
+/// How often the counting thread looks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Gives a socket a receive buffer that survives a few missed time slices; without privileges what the system allows.
 pub fn deepen(socket: &UdpSocket) {
@@ -50,7 +55,7 @@ pub struct Sound {
     sockets: [UdpSocket; 2],
     received: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 /// What was sent and what came.
@@ -72,40 +77,31 @@ impl Sound {
                 UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
             deepen(&socket);
             socket
-                .set_read_timeout(Some(Duration::from_millis(100)))
-                .expect("a timeout can be set");
-            socket
         });
         let (received, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let threads = sockets.iter().map(|socket| {
-            let socket = socket.try_clone().expect("a socket can be shared");
+        let thread = {
+            let sockets = sockets
+                .each_ref()
+                .map(|socket| socket.try_clone().expect("a socket can be shared"));
             let (received, stop) = (Arc::clone(&received), Arc::clone(&stop));
             std::thread::spawn(move || {
-                let mut buffer = [0; 2_048];
                 while !stop.load(Ordering::Relaxed) {
-                    if socket.recv(&mut buffer).is_ok_and(|length| length > HEADER) {
-                        received.fetch_add(1, Ordering::Relaxed);
-                    }
+                    let count: u64 = sockets.iter().map(drain).sum();
+                    received.fetch_add(count, Ordering::Relaxed);
+                    std::thread::sleep(LOOK);
                 }
             })
-        });
-        let threads = threads.collect();
+        };
         Self {
             sockets,
             received,
             stop,
-            threads,
+            thread,
         }
     }
 
-    /// Talks for `length` from the first far end to `callers` and from the second to `agents`; `meanwhile` runs on
-    /// the calling thread after each packet time.
-    pub fn talk(
-        &self,
-        [callers, agents]: [&[SocketAddr]; 2],
-        length: Duration,
-        mut meanwhile: impl FnMut(),
-    ) -> Heard {
+    /// Talks for `length` from the first far end to `callers` and from the second to `agents`.
+    pub fn talk(&self, [callers, agents]: [&[SocketAddr]; 2], length: Duration) -> Heard {
         let (mut legs, before) = (legs(callers, agents), self.received.load(Ordering::Relaxed));
         let mut heard = Heard::default();
         let begun = Instant::now();
@@ -119,9 +115,6 @@ impl Sound {
             let packet = slice / SLICES;
             for side in 0..2 {
                 heard.sent += self.send(&mut legs, side, part, packet);
-            }
-            if part == 0 {
-                meanwhile();
             }
         }
         // What is still in a queue of the side under measurement.
@@ -168,13 +161,21 @@ impl Sound {
         sent
     }
 
-    /// Ends the counting threads.
+    /// Ends the counting thread.
     pub fn close(self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("the counting threads end well");
-        }
+        self.thread.join().expect("the counting thread ends well");
     }
+}
+
+/// Takes what has come; how many packets of sound.
+fn drain(socket: &UdpSocket) -> u64 {
+    let mut buffer = [0; 2_048];
+    let mut count = 0;
+    while let Ok(length) = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+        count += u64::from(length > HEADER);
+    }
+    count
 }
 
 fn legs(callers: &[SocketAddr], agents: &[SocketAddr]) -> Vec<Leg> {
@@ -212,7 +213,7 @@ mod tests {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let sound = Sound::open([any, any]);
         let [one, other] = [0, 1].map(|side: usize| sound.sockets[side].local_addr().unwrap());
-        let heard = sound.talk([&[other; 3], &[one; 3]], Duration::from_millis(200), || {});
+        let heard = sound.talk([&[other; 3], &[one; 3]], Duration::from_millis(200));
         sound.close();
         assert_eq!(heard.sent, 2 * 3 * 10);
         assert_eq!(heard.received, heard.sent);

@@ -17,6 +17,9 @@ use crate::{
 /// Requests under way at once while the company is made; fewer than logins that may be tried at once.
 const AT_ONCE: usize = 8;
 
+/// A line like the other one, but not recorded.
+pub const UNRECORDED_LINE: &str = "74951234502";
+
 /// The company.
 #[derive(Debug)]
 pub struct Scenery {
@@ -57,6 +60,10 @@ impl Scenery {
             .collect();
         let line = json!({ "number": "+7 495 123-45-01", "name": "Sales", "channel": "Radio", "skills": skills });
         rest.post("lines", &line).await;
+        let mut unrecorded = line;
+        unrecorded["number"] = json!(format!("+{UNRECORDED_LINE}"));
+        unrecorded["recorded"] = json!(false);
+        rest.post("lines", &unrecorded).await;
         let [a, b, c] = daemon.network;
         let trunk = json!({ "name": "City", "networks": [format!("{a}.{b}.{c}.2/32")], "trusted_identity": true });
         rest.post("trunks", &trunk).await;

@@ -16,9 +16,10 @@ use tests::{
         report::{self, Line, percentile},
         rtp::{Heard, Sound},
         rtpengine::RtpEngine,
-        scenery::Scenery,
+        scenery::{Scenery, UNRECORDED_LINE},
         usage,
     },
+    company::LINE,
     daemon::build_folder,
 };
 
@@ -80,6 +81,11 @@ impl Size {
 
     /// All calls of all measurements.
     fn total(self) -> usize {
+        self.bridged + self.recorded()
+    }
+
+    /// Those that are recorded.
+    fn recorded(self) -> usize {
         self.bridged + WARM_UP + DELAYED + self.calls
     }
 }
@@ -144,7 +150,7 @@ impl Bench {
         }
     }
 
-    /// Memory, and CPU of calls that are bridged and recorded, with rtpengine after us.
+    /// Memory, and CPU of calls that are bridged, with rtpengine after us.
     fn bridged(&mut self) {
         let size = self.size;
         let cpu = usage::cpu(self.daemon);
@@ -156,31 +162,46 @@ impl Bench {
             size.agents,
             milliseconds(used) / IDLE.as_secs_f64(),
         ));
-        self.trunk.dial(size.bridged, RAMP, None, size.persons);
-        let callers = self.trunk.remote_media();
-        let agents = self.telephones.media.lock().expect("nobody panics").clone();
-        let (ours, heard) = cpu_while(self.daemon, size, || {
-            self.sound.talk([&callers, &agents], size.sound, || {})
-        });
-        let full = usage::memory_mib(self.daemon);
-        self.note_sound("ringbook", heard);
-        if !passed(heard) {
-            self.wrong
-                .push("the sound of the bridged calls did not come through".to_owned());
+        let (recorded, full) = self.conversations("recorded");
+        self.trunk.line = UNRECORDED_LINE;
+        let (bridged, _) = self.conversations("not recorded");
+        self.trunk.line = LINE;
+        let peer = self.peer().map(|value| ("rtpengine", value));
+        let calls = size.bridged;
+        for (what, ours, target) in [
+            ("bridged G.711", bridged, 0.65),
+            ("bridged G.711 and recorded", recorded, 0.75),
+        ] {
+            let name = format!("CPU per call-minute, {what}, {calls} calls");
+            let line = Line::beside(name, "ms", ours, peer.clone(), target);
+            self.lines.push(line);
         }
-        self.trunk.hang_up();
-        let peer = self.peer();
-        let peer = peer.map(|value| ("rtpengine", value));
-        let name = format!(
-            "CPU per call-minute, bridged G.711 and recorded, {} calls",
-            size.bridged
-        );
-        self.lines.push(Line::beside(name, "ms", ours, peer, 0.75));
         let (name, fresh) = ("memory idle, freshly started", self.scenery.fresh_mib);
         self.lines.push(Line::alone(name, "MB", fresh, 40.0));
-        let each = (full - idle) / real(size.bridged) * 100.0;
-        let name = format!("memory per 100 recorded calls, at {}", size.bridged);
+        let each = (full - idle) / real(calls) * 100.0;
+        let name = format!("memory per 100 recorded calls, at {calls}");
         self.lines.push(Line::alone(name, "MB", each, 12.0));
+    }
+
+    /// So many conversations that talk at the same time: CPU per call-minute, and the memory while they stand.
+    fn conversations(&mut self, what: &str) -> (f64, f64) {
+        let size = self.size;
+        self.trunk.forget();
+        self.telephones.take_media();
+        self.trunk.dial(size.bridged, RAMP, None, size.persons);
+        let (callers, agents) = (self.trunk.remote_media(), self.telephones.take_media());
+        let (ours, heard) = cpu_while(self.daemon, size, || {
+            self.sound.talk([&callers, &agents], size.sound)
+        });
+        let full = usage::memory_mib(self.daemon);
+        self.note_sound(&format!("ringbook, {what}"), heard);
+        if !passed(heard) {
+            self.wrong.push(format!(
+                "the sound of the bridged calls, {what}, did not come through"
+            ));
+        }
+        self.trunk.hang_up();
+        (ours, full)
     }
 
     fn peer(&mut self) -> Result<f64, String> {
@@ -194,7 +215,7 @@ impl Bench {
             agents.push(agent);
         }
         let (value, heard) = cpu_while(engine.id(), size, || {
-            self.sound.talk([&callers, &agents], size.sound, || {})
+            self.sound.talk([&callers, &agents], size.sound)
         });
         self.note_sound("rtpengine", heard);
         for number in 0..size.bridged {
@@ -276,7 +297,7 @@ impl Bench {
         let size = self.size;
         let calls = size.total();
         let mut wrong = std::mem::take(&mut self.wrong);
-        wrong.extend(account::differences(&self.scenery, calls).await);
+        wrong.extend(account::differences(&self.scenery, calls, size.recorded()).await);
         wrong.extend(self.trunk.refused.iter().take(5).cloned());
         let real_time = usage::real_time(self.daemon);
         let with = if real_time { "with" } else { "without" };

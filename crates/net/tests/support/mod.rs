@@ -186,10 +186,6 @@ impl TestPlane {
         }
         &self.passed
     }
-
-    pub fn wait_confirmed(&mut self, leg: LegKey) -> SocketAddr {
-        self.wait("Confirmed", |event| confirmation(event, leg))
-    }
 }
 
 /// An even port whose odd neighbour is free too.

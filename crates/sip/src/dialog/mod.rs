@@ -2,7 +2,7 @@
 //!
 //! Every request of ours goes back by the path that the INVITE (or its answer) came by, whatever address the Contact names:
 //! it is the only one that works through a NAT, and it is right without one too. Route and Request-URI are still those of
-//! the RFC, so a proxy in between forwards as it should. [`Dialog::move_to`] changes the path.
+//! the RFC, so a proxy in between forwards as it should.
 
 mod snapshot;
 
@@ -202,11 +202,6 @@ impl Dialog {
     /// By which socket our requests go, and to where.
     pub fn target_path(&self) -> Path {
         self.path
-    }
-
-    /// Lets our requests go another way from now on: the other side was heard from there, or the route was looked up.
-    pub fn move_to(&mut self, path: Path) {
-        self.path = path;
     }
 
     /// Where the other side wants requests: the Request-URI of ours.

@@ -1,0 +1,191 @@
+//! What `/metrics` shows, by name.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use api::Counter;
+use cti::{Counts, Hub};
+use net::{
+    media::MediaCounters,
+    runner::{Runner, RunnerCounters},
+};
+use store::{Counters, Store};
+
+/// A name, what it means, and whether it can fall.
+type Described = (&'static str, &'static str, bool);
+
+const TOTAL: bool = false;
+const GAUGE: bool = true;
+
+const OF_HUB: [(Described, fn(&Counts) -> u64); 8] = [
+    (
+        (
+            "ringbook_websocket_clients",
+            "Connected WebSocket clients.",
+            GAUGE,
+        ),
+        |it| it.clients,
+    ),
+    (
+        ("ringbook_frames_total", "Frames sent to clients.", TOTAL),
+        |it| it.frames,
+    ),
+    (
+        (
+            "ringbook_late_events_total",
+            "Facts committed after their deadline.",
+            TOTAL,
+        ),
+        |it| it.late_events,
+    ),
+    (
+        (
+            "ringbook_lost_events_total",
+            "Facts that no place was left for.",
+            TOTAL,
+        ),
+        |it| it.lost_events,
+    ),
+    (
+        (
+            "ringbook_waiting_events",
+            "Facts that wait for the journal.",
+            GAUGE,
+        ),
+        |it| it.waiting_events,
+    ),
+    (
+        (
+            "ringbook_unconfirmed_leads_total",
+            "Cards not confirmed before the ring.",
+            TOTAL,
+        ),
+        |it| it.unconfirmed_leads,
+    ),
+    (
+        (
+            "ringbook_partial_cards_total",
+            "Cards sent without what the database knows.",
+            TOTAL,
+        ),
+        |it| it.partial_cards,
+    ),
+    (
+        (
+            "ringbook_slow_clients_total",
+            "Clients closed because they were too slow.",
+            TOTAL,
+        ),
+        |it| it.slow_clients,
+    ),
+];
+
+const OF_STORE: [(Described, fn(&Counters) -> u64); 2] = [
+    (
+        (
+            "ringbook_transactions_total",
+            "Transactions made durable.",
+            TOTAL,
+        ),
+        |it| it.transactions,
+    ),
+    (
+        (
+            "ringbook_transaction_retries_total",
+            "Attempts of transactions that were repeated.",
+            TOTAL,
+        ),
+        |it| it.retries,
+    ),
+];
+
+const OF_RUNNER: [(Described, fn(&RunnerCounters) -> &AtomicU64); 4] = [
+    (
+        (
+            "ringbook_sip_received_total",
+            "SIP datagrams received.",
+            TOTAL,
+        ),
+        |it| &it.received,
+    ),
+    (
+        ("ringbook_sip_sent_total", "SIP datagrams sent.", TOTAL),
+        |it| &it.sent,
+    ),
+    (
+        (
+            "ringbook_effects_refused_total",
+            "Effects that found their queue full.",
+            TOTAL,
+        ),
+        |it| &it.refused_effects,
+    ),
+    (
+        (
+            "ringbook_notices_lost_total",
+            "Notices that found their queue full.",
+            TOTAL,
+        ),
+        |it| &it.lost_notices,
+    ),
+];
+
+const OF_MEDIA: [(Described, fn(&MediaCounters) -> u64); 2] = [
+    (
+        (
+            "ringbook_rtp_received_total",
+            "RTP packets accepted.",
+            TOTAL,
+        ),
+        MediaCounters::packets,
+    ),
+    (
+        (
+            "ringbook_recording_parts_dropped_total",
+            "Parts of recordings that the disk was too slow for.",
+            TOTAL,
+        ),
+        MediaCounters::recording_parts_dropped,
+    ),
+];
+
+fn counter(
+    (name, help, is_gauge): Described,
+    read: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Counter {
+    Counter {
+        name,
+        help,
+        is_gauge,
+        read: Box::new(read),
+    }
+}
+
+/// All counters of the process.
+pub(super) fn all(
+    hub: &Hub,
+    store: &Store,
+    runner: &Runner,
+    media: &Arc<MediaCounters>,
+) -> Vec<Counter> {
+    let of_hub = OF_HUB.map(|(what, read)| {
+        let hub = hub.clone();
+        counter(what, move || read(&hub.counts()))
+    });
+    let of_store = OF_STORE.map(|(what, read)| {
+        let store = store.clone();
+        counter(what, move || read(&store.counters()))
+    });
+    let of_runner = OF_RUNNER.map(|(what, field)| {
+        let counters = runner.counters();
+        counter(what, move || field(&counters).load(Ordering::Relaxed))
+    });
+    let of_media = OF_MEDIA.map(|(what, read)| {
+        let media = Arc::clone(media);
+        counter(what, move || read(&media))
+    });
+    let counters = of_hub.into_iter().chain(of_store);
+    counters.chain(of_runner).chain(of_media).collect()
+}
