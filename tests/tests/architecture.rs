@@ -40,7 +40,7 @@ const TABLE: &[Row] = &[
     Row { name: "switch", kind: Kind::Pure, may_name: &["sip", "media", "call", "routing", "model"] },
     Row { name: "crm", kind: Kind::Pure, may_name: &["model"] },
     Row { name: "store", kind: Kind::Io, may_name: &["crm", "call", "model"] },
-    Row { name: "net", kind: Kind::Io, may_name: &["switch", "media", "call", "model"] },
+    Row { name: "net", kind: Kind::Io, may_name: &["switch", "sip", "media", "call", "routing", "model"] },
     Row { name: "archive", kind: Kind::Io, may_name: &["crm", "model"] },
     Row { name: "work", kind: Kind::Io, may_name: &["crm", "model"] },
     Row { name: "cti", kind: Kind::Io, may_name: &["call", "routing", "dialer", "crm", "model"] },

@@ -3,12 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use tests::{
-    audio::{Law, recording, speech},
+    audio::{Law, recording},
     company::Company,
     daemon::Options,
     events::Events,
@@ -19,6 +19,8 @@ use tests::{
 };
 
 const MOMENTS: u64 = 20;
+/// What a crash may cost of a recording.
+const LAST_SECOND: Duration = Duration::from_secs(1);
 
 fn seed() -> u64 {
     let given = std::env::var("RINGBOOK_SEED")
@@ -61,14 +63,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
     )
     .await;
     let phone = company.phone(0, 0);
-    let voice = Voice::open(
-        company.daemon.address(20, 10_002),
-        Law::A,
-        speech("agent-en"),
-    );
     let mut acknowledged = Acknowledged::default();
     let mut events = Events::open(&agent, None).await;
     let mut numbers = Vec::new();
+    let mut spoken = BTreeMap::new();
     for round in 0..MOMENTS {
         let answering = Answering::Answer {
             after: chance.millis(50, 600),
@@ -78,11 +76,19 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
         phone.with(|phone, _| phone.script = [answering].into());
         let number = format!("+7916000{round:04}");
         let host = u8::try_from(2 + round % 7).unwrap();
+        let voice = Voice::open(company.daemon.address(host, 30_000), Law::A, hum());
         let caller = company.call_from(host, &number, Intent::patient());
-        numbers.push(number);
         // The moment is the fault that this test is about.
-        tokio::time::sleep(chance.millis(0, 2_000)).await;
+        let moment = Instant::now() + chance.millis(0, 3_000);
+        while Instant::now() < moment {
+            voice.speak_to(caller.with(|caller, _| caller.talk.as_ref()?.remote_media));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         company.daemon.kill();
+        if let Some((first, _)) = voice.close().spoke {
+            spoken.insert(number.clone(), moment.saturating_duration_since(first));
+        }
+        numbers.push(number);
         acknowledged.take(&events);
         drop(events);
         let (rang, talked) =
@@ -116,7 +122,6 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
             .await;
         events = Events::open(&agent, acknowledged.cursor.as_deref()).await;
     }
-    drop(voice);
     let calls = company.rest.get("calls?limit=200").await;
     let calls = calls["items"].as_array().unwrap();
     for call in calls {
@@ -135,11 +140,41 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
     for call in calls {
         check(&company, call);
     }
+    for (number, spoken) in spoken {
+        let of_number = calls.iter().filter(|call| call["from"] == number.as_str());
+        let kept = of_number.map(|call| hummed(&company, call)).max();
+        assert!(
+            kept.is_some_and(|kept| kept + LAST_SECOND >= spoken),
+            "{number} spoke for {spoken:?}, kept is {kept:?}"
+        );
+    }
     assert!(
         calls.len() <= numbers.len() * 2,
         "a call that begins anew after the crash is one more, not many"
     );
     the_agent_is_free(&company, &phone).await;
+}
+
+/// Two seconds of a tone without a pause.
+fn hum() -> Vec<i16> {
+    let sample =
+        |at: u32| (f64::from(at) * std::f64::consts::TAU * 440.0 / 8_000.0).sin() * 8_000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "it stays below 8000")]
+    (0..16_000).map(|at| sample(at) as i16).collect()
+}
+
+/// Until when the client's hum stands in the recording of a call.
+fn hummed(company: &Company, call: &Value) -> Duration {
+    let whole = call["recording"]["error"].is_null();
+    let Some(file) = call["recording"]["file"].as_str().filter(|_| whole) else {
+        return Duration::ZERO;
+    };
+    let (left, _) = recording(&company.daemon.recordings().join(file));
+    let last = left
+        .iter()
+        .rposition(|sample| sample.unsigned_abs() > 2_000);
+    let samples = last.map_or(0, |last| last + 1);
+    Duration::from_micros(u64::try_from(samples).unwrap() * 125)
 }
 
 fn is_over(call: &Value) -> bool {

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::{Now, Utc};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    thread::clock_nanosleep_absolute,
+    time::{ClockId, Timespec, clock_gettime},
+};
 
 /// The monotonic clock of the machine (`CLOCK_MONOTONIC`, read without a system call).
 ///
@@ -15,6 +18,19 @@ pub(crate) fn mono() -> Duration {
         u64::try_from(time.tv_sec).unwrap_or(0),
         u32::try_from(time.tv_nsec).unwrap_or(0),
     )
+}
+
+/// Puts the thread to sleep until then on the monotonic clock, or, interrupted by a signal, a little less.
+pub(crate) fn sleep_until(at: Duration) {
+    let _ = clock_nanosleep_absolute(ClockId::Monotonic, &timespec(at));
+}
+
+/// A length of time as the system calls want it.
+pub(crate) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
 }
 
 /// The present moment on both clocks, as every pure core wants it.

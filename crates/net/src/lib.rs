@@ -5,6 +5,7 @@
 
 mod abort;
 pub mod clock;
+mod counters;
 pub mod limits;
 mod load;
 pub mod media;

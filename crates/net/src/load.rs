@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// Pieces of work per second above which one wake-up for each costs more than a tick.
-const BUSY_PER_SECOND: u64 = 1500;
-/// Below this the thread blocks again.
-const CALM_PER_SECOND: u64 = 800;
 /// The rate is judged over so long.
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// Measures how much work comes to a thread and decides how it waits for it.
 #[derive(Debug)]
 pub(crate) struct Load {
+    /// Pieces of work per second above which one wake-up for each costs more than a tick.
+    busy: u64,
+    /// Below this the thread blocks again.
+    calm: u64,
     pieces: u64,
     window_end: Duration,
     ticking: bool,
@@ -19,8 +19,10 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(now: Duration) -> Self {
+    pub(crate) fn new(now: Duration, busy: u64, calm: u64) -> Self {
         Self {
+            busy,
+            calm,
             pieces: 0,
             window_end: now + WINDOW,
             ticking: false,
@@ -38,11 +40,7 @@ impl Load {
         if now >= self.window_end {
             let window = WINDOW + (now - self.window_end);
             let per_second = u128::from(self.pieces) * 1000 / window.as_millis().max(1);
-            let limit = if self.ticking {
-                CALM_PER_SECOND
-            } else {
-                BUSY_PER_SECOND
-            };
+            let limit = if self.ticking { self.calm } else { self.busy };
             self.ticking = per_second >= u128::from(limit);
             self.pieces = 0;
             self.window_end = now + WINDOW;
@@ -71,7 +69,7 @@ mod tests {
 
     #[test]
     fn it_ticks_under_load_and_blocks_again_when_calm() {
-        let mut load = Load::new(at(0));
+        let mut load = Load::new(at(0), 1_500, 800);
         assert_eq!(load.tick_end(at(50), TICK), None);
         load.note(200);
         assert!(load.tick_end(at(100), TICK).is_some());
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn ticks_keep_their_beat_and_a_late_one_delays_the_next() {
-        let mut load = Load::new(at(0));
+        let mut load = Load::new(at(0), 1_500, 800);
         load.note(1000);
         let first = load.tick_end(at(100), TICK).unwrap();
         let second = load

@@ -34,8 +34,8 @@ use rustix::event::epoll;
 use thiserror::Error;
 
 pub use counters::MediaCounters;
+pub(crate) use events::EventSender;
 pub use events::MediaEvents;
-pub(crate) use events::{EventSender, timespec};
 pub use priority::Priority;
 
 use self::{
@@ -55,6 +55,9 @@ use crate::{
     wake::Wake,
 };
 
+/// Ready sockets a second from which on a thread ticks, and below which it blocks again.
+const BUSY: u64 = 1_500;
+const CALM: u64 = 800;
 /// Legs that may be under way to one thread at once; more wait on their old one.
 const TRAVELLING_LEGS: usize = 256;
 /// Failed opens that the router has not heard of yet.
@@ -341,7 +344,8 @@ impl ThreadSeed {
             wheel: Wheel::new(now),
             taps: Taps::new(writer),
             counted: Counted::default(),
-            load: Load::new(now),
+            load: Load::new(now, BUSY, CALM),
+            more: false,
             awaited: None,
             arrived: Vec::new(),
             departing: Vec::new(),

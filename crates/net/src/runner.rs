@@ -4,34 +4,26 @@
 //! dropped and counted. A panic ends the process.
 
 use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::Poll,
-    thread::JoinHandle,
+    future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, thread::JoinHandle,
     time::Duration,
 };
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
-use rustix::{thread::clock_nanosleep_absolute, time::ClockId};
 use switch::{Input, Output, Switch};
 use thiserror::Error;
 use tokio::{
     runtime::Builder,
-    sync::mpsc,
+    sync::mpsc::{self, error::TryRecvError},
     time::{Instant, sleep_until},
 };
 
+pub use crate::counters::RunnerCounters;
 use crate::{
     abort::AbortOnPanic,
     clock,
+    counters::count,
     load::Load,
-    media::{MediaEvents, MediaPlane, timespec},
+    media::{MediaEvents, MediaPlane},
     sockets::{self, Sockets},
 };
 
@@ -39,8 +31,14 @@ use crate::{
 const MOST_ENDS_AT_ONCE: usize = 64;
 /// How long the thread sleeps when no timer runs.
 const IDLE: Duration = Duration::from_secs(3600);
+/// Events of the media threads taken before everybody else has a turn.
+const MOST_MEDIA_EVENTS_AT_ONCE: usize = 256;
 /// Under load the thread looks at everything so often, instead of being woken for each piece.
 const TICK: Duration = Duration::from_millis(2);
+/// Pieces of work a second from which on it ticks, and below which it blocks again: about 160 calls and
+/// 100 calls a second. Below that nobody waits for a tick.
+const BUSY: u64 = 4_000;
+const CALM: u64 = 2_500;
 
 /// Why the runner could not start.
 #[derive(Debug, Error)]
@@ -73,23 +71,6 @@ pub struct Doors {
     pub inputs: mpsc::Receiver<Input>,
     /// What the switch tells.
     pub notices: mpsc::Sender<Notice>,
-}
-
-/// What the runner counts.
-#[derive(Debug, Default)]
-pub struct RunnerCounters {
-    /// Datagrams received.
-    pub received: AtomicU64,
-    /// Datagrams sent.
-    pub sent: AtomicU64,
-    /// Datagrams that the system did not take.
-    pub send_failures: AtomicU64,
-    /// Errors of receiving, ICMP errors among them.
-    pub receive_failures: AtomicU64,
-    /// Effects that found their queue full.
-    pub refused_effects: AtomicU64,
-    /// Notices that found their queue full.
-    pub lost_notices: AtomicU64,
 }
 
 /// The running thread.
@@ -169,12 +150,12 @@ impl Runner {
     }
 }
 
-/// What happened next.
-enum Turn {
-    Datagrams,
-    Media,
-    Input(Input),
-    Timer,
+/// Whether there is more where that came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    None,
+    Some,
+    /// The process stops.
     Stop,
 }
 
@@ -203,100 +184,107 @@ impl Driver {
             media,
             media_events,
             counters,
-            load: Load::new(clock::mono()),
+            load: Load::new(clock::mono(), BUSY, CALM),
         })
     }
 
     async fn run(mut self) {
         self.media_events.read_by_task();
+        let mut rest = Rest::None;
         loop {
             let wake = self.drain();
             // What one turn orders of the media threads costs one wake-up.
             self.media.wake();
-            self.rest(wake).await;
-            match self.turn(wake).await {
-                Turn::Datagrams => self.handle_datagrams(),
-                Turn::Media => {}
-                Turn::Input(input) => self.handle(input),
-                Turn::Timer => self.handle(Input::Timer),
-                Turn::Stop => return,
+            if rest == Rest::Some {
+                // The runtime looks at the sockets.
+                tokio::task::yield_now().await;
+            } else if let Some(tick) = self.load.tick_end(clock::mono(), TICK) {
+                // Under load one wake-up serves all that has come, and the rooms around need not wake
+                // anybody. Timers are late by a tick at most.
+                clock::sleep_until(tick);
+                tokio::task::yield_now().await;
+            } else if let Rest::Stop = self.wait(wake).await {
+                return;
             }
-            self.sweep().await;
+            rest = self.sweep(wake).await;
+            if rest == Rest::Stop {
+                return;
+            }
         }
     }
 
-    /// Under load, sleeps for a tick: one wake-up then serves all that has come, and the rooms around
-    /// need not wake anybody.
-    async fn rest(&mut self, wake: Option<Duration>) {
-        if let Some(tick) = self.load.tick_end(clock::mono(), TICK) {
-            let until = wake.map_or(tick, |at| at.min(tick));
-            // Interrupted or not: the worst is a shorter tick.
-            let _ = clock_nanosleep_absolute(ClockId::Monotonic, &timespec(until));
-            // The runtime looks at the sockets.
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Handles what else is there.
-    async fn sweep(&mut self) {
-        for _ in 0..MOST_ENDS_AT_ONCE {
-            let Ok((id, end)) = self.doors.ends.try_recv() else {
-                break;
-            };
-            self.handle(Input::EffectEnd { id, end });
-        }
-        self.media_events.awake();
-        while let Some(event) = self.media_events.pop() {
-            self.handle(Input::Media(event));
-        }
-        poll_fn(|context| Poll::Ready(self.sockets.poll_receive(context).is_ready())).await;
-        self.handle_datagrams();
-    }
-
-    /// Handles the datagrams received. What people were told is done before one was sent has been done
-    /// when it is handled.
-    fn handle_datagrams(&mut self) {
-        if !self.sockets.has_received() {
-            return;
-        }
-        while let Ok(input) = self.doors.inputs.try_recv() {
-            self.handle(input);
-        }
-        let now = clock::now();
-        for (path, bytes) in self.sockets.received() {
-            self.load.note(1);
-            self.switch.handle(now, Input::Datagram { path, bytes });
-        }
-    }
-
-    /// Waits for what happens next.
-    async fn turn(&mut self, wake: Option<Duration>) -> Turn {
-        let rest = wake.map_or(IDLE, |at| at.saturating_sub(clock::mono()));
-        if rest.is_zero() {
-            return Turn::Timer;
-        }
-        let mut timer = pin!(sleep_until(Instant::now() + rest));
+    /// Waits until something has come, and handles it if it had to be taken for that.
+    async fn wait(&mut self, wake: Option<Duration>) -> Rest {
+        let time = wake.map_or(IDLE, |at| at.saturating_sub(clock::mono()));
         self.media_events.announce_sleep();
-        if !self.media_events.is_empty() {
-            return Turn::Media;
+        if time.is_zero() || !self.media_events.is_empty() {
+            return Rest::None;
         }
+        let mut timer = pin!(sleep_until(Instant::now() + time));
         let Self {
             doors,
             media_events,
             sockets,
             ..
         } = self;
-        tokio::select! {
+        let input = tokio::select! {
             biased;
-            // What people were told is done comes first: a datagram sent afterwards finds it done. The
-            // network comes last, so that a flood starves nobody.
-            input = doors.inputs.recv() => input.map_or(Turn::Stop, Turn::Input),
-            Some(command) = doors.commands.recv() => Turn::Input(Input::Command(command)),
-            Some((id, end)) = doors.ends.recv() => Turn::Input(Input::EffectEnd { id, end }),
-            () = media_events.woken() => Turn::Media,
-            () = poll_fn(|context| sockets.poll_receive(context)) => Turn::Datagrams,
-            () = &mut timer => Turn::Timer,
+            input = doors.inputs.recv() => match input {
+                Some(input) => Some(input),
+                None => return Rest::Stop,
+            },
+            Some(command) = doors.commands.recv() => Some(Input::Command(command)),
+            Some((id, end)) = doors.ends.recv() => Some(Input::EffectEnd { id, end }),
+            () = media_events.woken() => None,
+            () = poll_fn(|context| sockets.poll_receive(context)) => None,
+            () = &mut timer => None,
+        };
+        if let Some(input) = input {
+            self.handle(input);
         }
+        Rest::None
+    }
+
+    /// Handles what has come, of each kind no more than so much, so that nobody starves another.
+    async fn sweep(&mut self, wake: Option<Duration>) -> Rest {
+        // Received first and handled last: what people were told is done before a datagram was sent has
+        // been done when it is handled.
+        poll_fn(|context| Poll::Ready(self.sockets.poll_receive(context).is_ready())).await;
+        let mut more = self.sockets.is_full();
+        loop {
+            match self.doors.inputs.try_recv() {
+                Ok(input) => self.handle(input),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Rest::Stop,
+            }
+        }
+        while let Ok(command) = self.doors.commands.try_recv() {
+            self.handle(Input::Command(command));
+        }
+        for n in 1..=MOST_ENDS_AT_ONCE {
+            let Ok((id, end)) = self.doors.ends.try_recv() else {
+                break;
+            };
+            self.handle(Input::EffectEnd { id, end });
+            more |= n == MOST_ENDS_AT_ONCE;
+        }
+        self.media_events.awake();
+        for n in 1..=MOST_MEDIA_EVENTS_AT_ONCE {
+            let Some(event) = self.media_events.pop() else {
+                break;
+            };
+            self.handle(Input::Media(event));
+            more |= n == MOST_MEDIA_EVENTS_AT_ONCE;
+        }
+        let now = clock::now();
+        for (path, bytes) in self.sockets.received() {
+            self.load.note(1);
+            self.switch.handle(now, Input::Datagram { path, bytes });
+        }
+        if wake.is_some_and(|at| at <= clock::mono()) {
+            self.handle(Input::Timer);
+        }
+        if more { Rest::Some } else { Rest::None }
     }
 
     fn handle(&mut self, input: Input) {
@@ -343,8 +331,4 @@ impl Driver {
                 .handle(clock::now(), Input::EffectEnd { id, end });
         }
     }
-}
-
-pub(crate) fn count(counter: &AtomicU64) -> u64 {
-    counter.fetch_add(1, Ordering::Relaxed) + 1
 }

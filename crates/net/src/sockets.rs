@@ -11,7 +11,7 @@ use std::{
 use switch::{Path, Transport};
 use tokio::{io::ReadBuf, net::UdpSocket};
 
-use crate::runner::{RunnerCounters, count};
+use crate::counters::{RunnerCounters, count};
 
 /// The longest datagram over IP.
 const MOST_DATAGRAM_BYTES: usize = 65_535;
@@ -97,8 +97,9 @@ impl Sockets {
         }
     }
 
-    pub(crate) fn has_received(&self) -> bool {
-        !self.received.is_empty()
+    /// No more may be taken before these are handled; there may be more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.received.len() >= MOST_DATAGRAMS_AT_ONCE
     }
 
     /// What was received, oldest first.

@@ -9,11 +9,14 @@ mod support;
 
 use std::{
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, MutexGuard, atomic::Ordering},
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use call::{Effect, EffectEnd, EffectId, EffectRequest, Notice};
+use call::{Command, Effect, EffectEnd, EffectId, EffectRequest, Notice};
 use model::{CallerIdentity, Directory, Line, LineId, Trunk, TrunkId};
 use net::{
     clock,
@@ -32,7 +35,7 @@ struct Exchange {
     effects: mpsc::Receiver<EffectRequest>,
     ends: mpsc::Sender<(EffectId, EffectEnd)>,
     notices: mpsc::Receiver<Notice>,
-    _commands: mpsc::Sender<call::Command>,
+    commands: mpsc::Sender<Command>,
     _folder: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -92,7 +95,7 @@ fn start(queue: usize) -> Exchange {
         effects,
         ends,
         notices,
-        _commands: commands,
+        commands,
         _folder: folder,
         _turn: turn,
     }
@@ -200,6 +203,53 @@ fn a_burst_of_datagrams_is_answered_to_the_last() {
         assert!(peer.final_status(number) >= 200);
     }
     exchange.stop();
+}
+
+#[test]
+fn under_a_flood_an_order_counts_before_what_is_sent_after_it_and_the_thread_can_be_stopped() {
+    let exchange = start(16);
+    let counters = exchange.runner.counters();
+    let address = exchange.runner.addresses()[0];
+    let flooding = Arc::new(AtomicBool::new(true));
+    let flood = {
+        let (flooding, peer) = (Arc::clone(&flooding), Peer::new(address));
+        std::thread::spawn(move || {
+            let mut numbers = 1_000_u32..;
+            while flooding.load(Ordering::Relaxed) {
+                for number in numbers.by_ref().take(20) {
+                    peer.send("OPTIONS", number, "");
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        })
+    };
+    let wait_for = |more: u64| {
+        let goal = counters.received.load(Ordering::Relaxed) + more;
+        let end = Instant::now() + DEADLINE;
+        while counters.received.load(Ordering::Relaxed) < goal {
+            assert!(Instant::now() < end, "the flood does not arrive");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // Long enough for the thread to notice that it is busy.
+    wait_for(5_000);
+    let peer = Peer::new(address);
+    peer.invite(1);
+    assert_eq!(peer.final_status(1), 480);
+    exchange.commands.blocking_send(Command::Drain).unwrap();
+    peer.invite(2);
+    assert_eq!(peer.final_status(2), 503);
+    let (told, stopped) = std::sync::mpsc::channel();
+    let Exchange { runner, inputs, .. } = exchange;
+    let stopping = std::thread::spawn(move || {
+        drop(inputs);
+        runner.join();
+        told.send(()).unwrap();
+    });
+    assert_eq!(stopped.recv_timeout(DEADLINE), Ok(()));
+    flooding.store(false, Ordering::Relaxed);
+    flood.join().unwrap();
+    stopping.join().unwrap();
 }
 
 #[test]

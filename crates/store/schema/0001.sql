@@ -106,7 +106,8 @@ CREATE INDEX tasks_person ON tasks (person_id);
 CREATE INDEX tasks_organisation ON tasks (organisation_id);
 CREATE INDEX tasks_assignee ON tasks (assignee);
 
--- Append-only, the truth. The tables below are made from it in the same transaction.
+-- Append-only, the truth. The tables below are made from it in the same transaction, but for calls.snapshot: what recovery
+-- needs of a running call.
 CREATE TABLE journal (
     id BIGINT PRIMARY KEY, node BIGINT NOT NULL, seq BIGINT NOT NULL, call_id BIGINT,
     at BIGINT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, late SMALLINT NOT NULL

@@ -49,7 +49,7 @@ struct Shape {
 #[derive(Debug, Default)]
 pub(crate) struct Texts(Mutex<BTreeMap<Shape, Arc<str>>>);
 
-/// Texts kept; a number that so many people share is rare.
+/// Texts kept; a number that so many people share is rare, and its text is written anew each time.
 const MOST_TEXTS: usize = 64;
 
 impl Texts {

@@ -53,6 +53,14 @@ pub enum OpenError {
         /// What this program knows.
         known: i64,
     },
+    /// The tables have the number of ours, and are others: they come from between two releases.
+    #[error(
+        "the database has schema {found}, but not the tables that this program means by that: it was made by a build from between two releases; open it with that build, or begin with a new one"
+    )]
+    OtherSchema {
+        /// What stands in the database.
+        found: i64,
+    },
     /// The tables are those of an older Ringbook, and changing them was not asked for.
     #[error("the database has schema {found}, this program wants {known}: run `ringbook migrate`")]
     OlderSchema {

@@ -1,5 +1,7 @@
 //! The tables and how they came to be: numbered texts, run in order, each in a transaction.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     clock,
     database::{Connection, args},
@@ -34,7 +36,12 @@ pub(crate) async fn bring_up(conn: &mut Connection, migrate: bool) -> Result<usi
                 known: KNOWN,
             }));
         }
-        found if found == KNOWN => return Ok(0),
+        found if found == KNOWN => {
+            return match fact(conn, "schema").await? {
+                Some(made) if made == fingerprint() => Ok(0),
+                _ => Err(Trouble::Refused(OpenError::OtherSchema { found })),
+            };
+        }
         found => found,
     };
     // An empty database has nothing to lose: its first step needs no leave.
@@ -83,7 +90,30 @@ async fn steps(conn: &mut Connection) -> Result<usize, sqlx::Error> {
         conn.execute(sql, &args![version, applied_at]).await?;
         made += 1;
     }
+    let sql = "INSERT INTO store_facts (name, value) VALUES ('schema', $1) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    conn.execute(sql, &args![fingerprint().as_str()]).await?;
     Ok(made)
+}
+
+/// Tells these steps from others of the same number.
+fn fingerprint() -> String {
+    let mut digest = Sha256::new();
+    STEPS.iter().for_each(|step| digest.update(step));
+    digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+async fn fact(conn: &mut Connection, name: &str) -> Result<Option<String>, sqlx::Error> {
+    let sql = "SELECT value FROM store_facts WHERE name = $1";
+    let rows = conn.rows(sql, &args![name]).await?;
+    rows.into_iter()
+        .next()
+        .map(|mut row| row.text())
+        .transpose()
 }
 
 /// 0 for an empty database.
@@ -131,14 +161,7 @@ pub(crate) async fn epoch(conn: &mut Connection) -> Result<String, sqlx::Error> 
     let sql =
         "INSERT INTO store_facts (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING";
     conn.execute(sql, &args![made.as_str()]).await?;
-    let rows = conn
-        .rows("SELECT value FROM store_facts WHERE name = 'epoch'", &[])
-        .await?;
-    let found = rows
-        .into_iter()
-        .next()
-        .map(|mut row| row.text())
-        .transpose()?;
+    let found = fact(conn, "epoch").await?;
     Ok(found.unwrap_or(made))
 }
 

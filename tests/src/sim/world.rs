@@ -8,8 +8,8 @@ use std::{
 
 use call::{Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind, ShownBy};
 use model::{
-    Binding, CallId, CallerIdentity, CallerMatch, ClientRef, DeviceId, OpenCall, PersonId, UserId,
-    Utc,
+    Binding, CallId, CallerIdentity, CallerMatch, ClientRef, DeviceId, DialogSnapshot, OpenCall,
+    PersonId, UserId, Utc,
 };
 
 use super::chance::Chance;
@@ -99,6 +99,8 @@ pub enum Fate {
 pub struct World {
     /// What is durable, in order.
     pub journal: Vec<Event>,
+    /// What is stored beside a call for its recovery.
+    snapshots: BTreeMap<CallId, DialogSnapshot>,
     /// Who is reserved for which call.
     pub ledger: BTreeMap<UserId, CallId>,
     /// Stored bindings.
@@ -128,6 +130,7 @@ impl World {
     pub fn new(managers: BTreeMap<String, UserId>, troubles: Troubles, chance: Chance) -> Self {
         Self {
             journal: Vec::new(),
+            snapshots: BTreeMap::new(),
             ledger: BTreeMap::new(),
             bindings: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -273,7 +276,14 @@ impl World {
                 None
             }
             Effect::Commit { events } => {
-                self.journal.extend(events.iter().cloned());
+                for event in events {
+                    if let EventKind::Offered { snapshot, .. }
+                    | EventKind::ConversationStarted { snapshot, .. } = &event.kind
+                    {
+                        self.snapshots.insert(event.call, snapshot.clone());
+                    }
+                    self.journal.push(as_stored(event));
+                }
                 Some(EffectEnd::Committed)
             }
             Effect::Announce { .. } => {
@@ -349,21 +359,16 @@ impl World {
                 EventKind::RecordingReady { .. } => {
                     open.remove(&call);
                 }
-                EventKind::Offered {
-                    agent, snapshot, ..
-                } => {
+                EventKind::Offered { agent, .. } => {
                     if let Some(call) = open.get_mut(&call) {
-                        (call.agent, call.snapshot) = (Some(*agent), Some(snapshot.clone()));
+                        call.agent = Some(*agent);
                     }
                 }
                 EventKind::ConversationStarted {
-                    agent,
-                    snapshot,
-                    recording,
-                    ..
+                    agent, recording, ..
                 } => {
                     if let Some(call) = open.get_mut(&call) {
-                        (call.agent, call.snapshot) = (Some(*agent), Some(snapshot.clone()));
+                        call.agent = Some(*agent);
                         (call.started_at, call.recording) = (Some(event.at), recording.clone());
                         call.recorded_ms = recording.as_ref().map(|_| 1_000);
                     }
@@ -371,8 +376,17 @@ impl World {
                 _ => {}
             }
         }
+        for (id, call) in &mut open {
+            call.snapshot = self.snapshots.get(id).cloned();
+        }
         open.into_values().collect()
     }
+}
+
+/// The event as it comes back out of a journal.
+fn as_stored(event: &Event) -> Event {
+    let body = serde_json::to_string(event).expect("a fact can be written");
+    serde_json::from_str(&body).expect("what was written can be read")
 }
 
 fn fresh(call: CallId, arrived_at: Utc) -> OpenCall {

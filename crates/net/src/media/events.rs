@@ -9,9 +9,12 @@ use std::{
 
 use media::Event;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::{clock, wake::Wake};
+use crate::{
+    clock::{self, timespec},
+    wake::Wake,
+};
 
 /// Keys pressed are dropped, when so many events wait behind a full queue.
 const MOST_WAITING_KEYS: usize = 1024;
@@ -149,14 +152,6 @@ impl AsFd for MediaEvents {
     /// Readable when an event came while the reader slept.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
-    }
-}
-
-/// A length of time as the system calls want it.
-pub(crate) fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
     }
 }
 

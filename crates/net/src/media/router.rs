@@ -23,7 +23,7 @@ pub(super) struct ThreadDoor {
 
 impl ThreadDoor {
     /// Gives an order, for which [`Wake::notify`] is still to be called. A full queue is waited for: the thread
-    /// takes its orders every millisecond, and if it does not run any more, the process has aborted.
+    /// takes its orders every tick, and if it does not run any more, the process has aborted.
     pub(super) fn give(&mut self, mut order: Order) {
         while let Err(PushError::Full(refused)) = self.orders.push(order) {
             order = refused;

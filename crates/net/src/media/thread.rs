@@ -5,17 +5,22 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 use crossbeam_channel::{Receiver, Sender};
 use media::{Event, LegKey};
 use rtrb::Consumer;
-use rustix::{event::epoll, thread::clock_nanosleep_absolute, time::ClockId};
+use rustix::event::epoll;
 
 use super::{
     counters::{Counted, MediaCounters},
-    events::{EventSender, timespec},
+    events::EventSender,
     legs::Legs,
     order::{Order, Travelling},
     tap::Taps,
     wheel::Wheel,
 };
-use crate::{abort::AbortOnPanic, clock, load::Load, wake::Wake};
+use crate::{
+    abort::AbortOnPanic,
+    clock::{self, timespec},
+    load::Load,
+    wake::Wake,
+};
 
 /// Readiness reports taken from the kernel at once.
 const READY_EVENTS: usize = 512;
@@ -54,6 +59,8 @@ pub(super) struct RtpThread {
     pub(super) taps: Taps,
     pub(super) counted: Counted,
     pub(super) load: Load,
+    /// The last look at epoll was cut short by its limit.
+    pub(super) more: bool,
     /// The leg for which the order queue waits.
     pub(super) awaited: Option<LegKey>,
     pub(super) arrived: Vec<Travelling>,
@@ -100,6 +107,7 @@ impl RtpThread {
                 }
             }
             self.load.note(count);
+            self.more = count == READY_EVENTS;
         }
         self.taps.stop_all(&mut self.events, &mut self.counted);
         self.events.retry();
@@ -110,8 +118,10 @@ impl RtpThread {
     /// and one look at epoll serve many packets.
     fn wait(&mut self, ready: &mut [epoll::Event]) -> usize {
         if let Some(until) = self.load.tick_end(self.now, self.tick) {
-            // Interrupted or not: the worst is a shorter tick.
-            let _ = clock_nanosleep_absolute(ClockId::Monotonic, &timespec(until));
+            // Where the last look was cut short, the rest does not wait for a tick.
+            if !self.more {
+                clock::sleep_until(until);
+            }
             return look(&self.epoll, ready, Duration::ZERO);
         }
         self.wake.announce_sleep();

@@ -113,7 +113,7 @@ impl WriterDoor {
             .is_ok()
     }
 
-    /// Gives an opening or a closing to the writer, and wakes it.
+    /// Gives an opening or a closing to the writer, and wakes it if it has nothing to do.
     pub(crate) fn give(&mut self, order: WriterOrder) {
         self.waiting.push_back(order);
         self.retry();

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{abort::AbortOnPanic, media::EventSender, wake::Wake};
 
-/// While a file is open the queues are looked at so often. With the tap's 400 ms of collecting and its 40 ms
-/// of grid, audio is with the writer within 490 ms.
-const ROUND: Duration = Duration::from_millis(50);
+/// While a file is open the queues are looked at so often. With the tap's 400 ms of collecting, its 40 ms of
+/// grid and a tick, audio is with the writer within 485 ms and what the round itself takes.
+const ROUND: Duration = Duration::from_millis(40);
 const BYTES_PER_FRAME: u64 = wav::CHANNELS as u64;
 
 struct Recording {
@@ -84,7 +84,8 @@ impl Writer {
         self.close_rest();
     }
 
-    /// Sleeps until the next round, or without a file until somebody opens one.
+    /// Sleeps until the next round while a file is open, being closed or still to be reported; else until somebody
+    /// opens one.
     fn rest(&self) {
         let busy = !self.recordings.is_empty() || self.sync.pending > 0 || self.events.is_waiting();
         if busy {

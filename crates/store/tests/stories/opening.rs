@@ -54,6 +54,25 @@ async fn the_tables_of_a_newer_ringbook_are_refused_and_left_alone(
 
 #[rstest]
 #[tokio::test]
+async fn tables_from_between_two_releases_are_refused(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let place = Place::new(kind).await;
+    place.open().await.close().await;
+    beside(
+        &place.url,
+        "UPDATE store_facts SET value = 'other' WHERE name = 'schema'",
+    )
+    .await;
+    let error = refusal(&place.url).await;
+    assert!(
+        matches!(error, OpenError::OtherSchema { found: 1 }),
+        "{error}"
+    );
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_epoch_stays_over_a_restart_and_differs_between_databases(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
