@@ -60,11 +60,11 @@ impl Size {
             })
         }
         let size = Self {
-            agents: set("AGENTS", 600),
-            persons: set("PERSONS", 4_000),
-            calls: set("CALLS", 2_000),
+            agents: set("AGENTS", 2_000),
+            persons: set("PERSONS", 100_000),
+            calls: set("CALLS", 3_000),
             rate: set("RATE", 200.0),
-            hold: Duration::from_millis(set("HOLD_MS", 2_000)),
+            hold: Duration::from_millis(set("HOLD_MS", 5_000)),
             bridged: set("BRIDGED", 200),
             sound: Duration::from_secs(set("SECONDS", 20)),
         };
