@@ -55,7 +55,7 @@ fn main() {
             seconds,
             mode == "record",
             argument(3, "1").parse().unwrap(),
-            Duration::from_micros(argument(4, "1000").parse().unwrap()),
+            Duration::from_micros(argument(4, "2000").parse().unwrap()),
         ),
     }
 }
