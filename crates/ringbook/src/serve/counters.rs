@@ -1,9 +1,6 @@
 //! What `/metrics` shows, by name.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use api::Counter;
 use cti::{Counts, Hub};
@@ -16,10 +13,13 @@ use store::{Counters, Store};
 /// A name, what it means, and whether it can fall.
 type Described = (&'static str, &'static str, bool);
 
+/// What a counter is called, and how it is read.
+type Read<T> = (Described, fn(&T) -> u64);
+
 const TOTAL: bool = false;
 const GAUGE: bool = true;
 
-const OF_HUB: [(Described, fn(&Counts) -> u64); 8] = [
+const OF_HUB: [Read<Counts>; 8] = [
     (
         (
             "ringbook_websocket_clients",
@@ -82,7 +82,7 @@ const OF_HUB: [(Described, fn(&Counts) -> u64); 8] = [
     ),
 ];
 
-const OF_STORE: [(Described, fn(&Counters) -> u64); 2] = [
+const OF_STORE: [Read<Counters>; 2] = [
     (
         (
             "ringbook_transactions_total",
@@ -101,18 +101,18 @@ const OF_STORE: [(Described, fn(&Counters) -> u64); 2] = [
     ),
 ];
 
-const OF_RUNNER: [(Described, fn(&RunnerCounters) -> &AtomicU64); 4] = [
+const OF_RUNNER: [Read<RunnerCounters>; 4] = [
     (
         (
             "ringbook_sip_received_total",
             "SIP datagrams received.",
             TOTAL,
         ),
-        |it| &it.received,
+        |it| it.received.load(Ordering::Relaxed),
     ),
     (
         ("ringbook_sip_sent_total", "SIP datagrams sent.", TOTAL),
-        |it| &it.sent,
+        |it| it.sent.load(Ordering::Relaxed),
     ),
     (
         (
@@ -120,7 +120,7 @@ const OF_RUNNER: [(Described, fn(&RunnerCounters) -> &AtomicU64); 4] = [
             "Effects that found their queue full.",
             TOTAL,
         ),
-        |it| &it.refused_effects,
+        |it| it.refused_effects.load(Ordering::Relaxed),
     ),
     (
         (
@@ -128,11 +128,11 @@ const OF_RUNNER: [(Described, fn(&RunnerCounters) -> &AtomicU64); 4] = [
             "Notices that found their queue full.",
             TOTAL,
         ),
-        |it| &it.lost_notices,
+        |it| it.lost_notices.load(Ordering::Relaxed),
     ),
 ];
 
-const OF_MEDIA: [(Described, fn(&MediaCounters) -> u64); 2] = [
+const OF_MEDIA: [Read<MediaCounters>; 2] = [
     (
         (
             "ringbook_rtp_received_total",
@@ -178,9 +178,9 @@ pub(super) fn all(
         let store = store.clone();
         counter(what, move || read(&store.counters()))
     });
-    let of_runner = OF_RUNNER.map(|(what, field)| {
+    let of_runner = OF_RUNNER.map(|(what, read)| {
         let counters = runner.counters();
-        counter(what, move || field(&counters).load(Ordering::Relaxed))
+        counter(what, move || read(&counters))
     });
     let of_media = OF_MEDIA.map(|(what, read)| {
         let media = Arc::clone(media);
