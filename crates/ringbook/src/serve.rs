@@ -152,7 +152,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     tracing::info!("Ringbook is ready");
 
     wait_for_signal().await?;
-    let stopping = Stopping {
+    let running = Running {
         commands,
         all_drained,
         hub,
@@ -163,11 +163,11 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         desk,
         store,
     };
-    stopping.stop().await
+    running.stop().await
 }
 
 /// Everything that runs, to be ended in this order.
-struct Stopping {
+struct Running {
     commands: mpsc::Sender<Command>,
     all_drained: oneshot::Receiver<()>,
     hub: Hub,
@@ -179,40 +179,29 @@ struct Stopping {
     store: Store,
 }
 
-impl Stopping {
-    /// Ends the calls, then those who listen, then those who write; each has a bounded time.
+impl Running {
+    /// Ends the calls, then those who listen, then those who write. Whoever waits for others has a bounded time.
     async fn stop(self) -> Result<()> {
-        let Self {
-            commands,
-            all_drained,
-            hub,
-            stop,
-            serving,
-            inputs,
-            runner,
-            desk,
-            store,
-        } = self;
         tracing::info!("stopping: running calls are ended");
         // A full queue means that the switch is alive and busy; the time below bounds the wait.
         let farewell = async {
-            let _ = commands.send(Command::Shutdown).await;
-            let _ = all_drained.await;
+            let _ = self.commands.send(Command::Shutdown).await;
+            let _ = self.all_drained.await;
         };
         if timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("some calls did not end in time; they are ended at the next start");
         }
-        hub.close();
-        let _ = stop.send(());
-        if timeout(FAREWELL, serving).await.is_err() {
+        self.hub.close();
+        let _ = self.stop.send(());
+        if timeout(FAREWELL, self.serving).await.is_err() {
             tracing::warn!("some HTTP clients did not leave in time");
         }
-        drop(inputs);
-        tokio::task::spawn_blocking(move || runner.join()).await?;
-        if timeout(FAREWELL, desk).await.is_err() {
+        drop(self.inputs);
+        tokio::task::spawn_blocking(move || self.runner.join()).await?;
+        if timeout(FAREWELL, self.desk).await.is_err() {
             tracing::warn!("the journal did not take everything in time");
         }
-        if timeout(FAREWELL, store.close()).await.is_err() {
+        if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }
         Ok(())
