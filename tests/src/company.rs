@@ -1,5 +1,7 @@
 //! A small company, made through the REST API: agents with telephones, a line, a trunk, clients.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -79,6 +81,27 @@ impl Company {
         let device = device(&self.rest, &self.agents[agent].id, digest).await;
         self.agents[agent].devices.push(device.clone());
         device
+    }
+
+    /// A client who works in an organisation, with one number and an assigned manager; returns both ids.
+    pub async fn employee(&self, name: &str, number: &str, manager: usize) -> (String, String) {
+        let organisation = json!({ "name": "Kabel" });
+        let organisation = id(&self.rest.post("organisations", &organisation).await);
+        let person = json!({ "name": name, "manager": self.agents[manager].id, "numbers": [{ "typed": number }],
+            "memberships": [{ "organisation": organisation }] });
+        (id(&self.rest.post("persons", &person).await), organisation)
+    }
+
+    /// What the daemon counts, by name.
+    pub async fn metrics(&self) -> BTreeMap<String, u64> {
+        let url = format!("{}/metrics", self.daemon.http());
+        let response = reqwest::get(url).await.expect("the daemon answers");
+        let text = response.text().await.expect("an answer has a text");
+        let count = |line: &str| {
+            let (name, value) = line.split_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        text.lines().filter_map(count).collect()
     }
 
     /// A client with one number and an assigned manager; returns the id.

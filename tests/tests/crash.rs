@@ -67,6 +67,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
     let mut events = Events::open(&agent, None).await;
     let mut numbers = Vec::new();
     let mut spoken = BTreeMap::new();
+    let mut persons = Vec::new();
     for round in 0..MOMENTS {
         let answering = Answering::Answer {
             after: chance.millis(50, 600),
@@ -84,6 +85,12 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
             voice.speak_to(caller.with(|caller, _| caller.talk.as_ref()?.remote_media));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        // Acknowledged at the last moment.
+        persons.push(
+            company
+                .person(&format!("Client {round}"), &number, None)
+                .await,
+        );
         company.daemon.kill();
         if let Some((first, _)) = voice.close().spoke {
             spoken.insert(number.clone(), moment.saturating_duration_since(first));
@@ -139,6 +146,9 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
     }
     for call in calls {
         check(&company, call);
+    }
+    for person in persons {
+        company.rest.get(&format!("persons/{person}")).await;
     }
     for (number, spoken) in spoken {
         let of_number = calls.iter().filter(|call| call["from"] == number.as_str());

@@ -154,6 +154,21 @@ async fn stranger_and_unknown_number_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_asserted_identity_counts_only_if_the_trunk_is_trusted() {
+    let company = Company::found(1, &Options::default()).await;
+    let other = company.daemon.address(10, 0).ip();
+    let trunk = serde_json::json!({ "name": "Other", "networks": [format!("{other}/32")], "trusted_identity": false });
+    company.rest.post("trunks", &trunk).await;
+    for (host, number) in [(3, "+79165550000"), (10, "+79161234567")] {
+        let trunk = Raw::open(&company, host, 6_000);
+        let identity = format!("<sip:+79165550000@{}>", trunk.local.ip());
+        let answer = trunk.asks(&trunk.invite().with("P-Asserted-Identity", identity));
+        assert_eq!(answer.status(), Some(486), "nobody is registered");
+        assert_eq!(company.ended_call(number).await["from"], number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_gets_the_right_4xx_and_the_daemon_lives_on() {
     let company = Company::found(1, &Options::default()).await;
     let text = |raw: &Raw| String::from_utf8(raw.invite().bytes()).unwrap();

@@ -66,11 +66,8 @@ fn offers(route: &Value) -> Vec<(String, Option<String>)> {
     offers.iter().map(end).collect()
 }
 
-async fn history(company: &Company, person: &str) -> Vec<Value> {
-    let page = company
-        .rest
-        .get(&format!("interactions?person={person}"))
-        .await;
+async fn history(company: &Company, client: &str) -> Vec<Value> {
+    let page = company.rest.get(&format!("interactions?{client}")).await;
     page["items"].as_array().expect("a page has items").clone()
 }
 
@@ -82,8 +79,8 @@ async fn known_caller_reaches_the_assigned_manager_with_the_card_before_the_ring
     #[case] database: Database,
 ) {
     let company = Company::found(2, &database.options()).await;
-    let person = company
-        .person("Ivan Petrov", "8 (916) 123-45-67", Some(1))
+    let (person, organisation) = company
+        .employee("Ivan Petrov", "8 (916) 123-45-67", 1)
         .await;
     let (best, manager) = (company.phone(0, 0), company.phone(1, 0));
     does(&manager, answers());
@@ -109,9 +106,18 @@ async fn known_caller_reaches_the_assigned_manager_with_the_card_before_the_ring
     assert_eq!(route["offers"][0]["rule"]["rule"], "assigned");
     assert_eq!(route["offers"][0]["lead_confirmed"], true, "{route:#}");
     assert_eq!(best.came("INVITE"), 0, "nobody else is rung");
-    let entries = history(&company, &person).await;
-    assert_eq!(entries.len(), 1, "one entry for one conversation");
-    assert_eq!(entries[0]["call"], call["id"]);
+    for client in [
+        format!("person={person}"),
+        format!("organisation={organisation}"),
+    ] {
+        let entries = history(&company, &client).await;
+        assert_eq!(entries.len(), 1, "one entry for one conversation: {client}");
+        assert_eq!(entries[0]["call"], call["id"]);
+    }
+    let metrics = company.metrics().await;
+    for trouble in ["ringbook_late_events_total", "ringbook_lost_events_total"] {
+        assert_eq!(metrics.get(trouble), Some(&0), "{metrics:?}");
+    }
 }
 
 async fn the_next_one_gets_the_call(database: Database, manager_does: Answering, end: &str) {
@@ -352,10 +358,14 @@ async fn agent_hangs_up_and_the_caller_gets_bye() {
     );
 }
 
+#[rstest]
+#[case::reinvite("INVITE")]
+#[case::update("UPDATE")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn telephone_holds_by_reinvite_and_resumes() {
+async fn telephone_holds_and_resumes_by(#[case] method: &str) {
     let company = Company::found(1, &Options::default()).await;
     let phone = company.phone(0, 0);
+    phone.with(|phone, _| phone.holds_by_update = method == "UPDATE");
     let hold = Talking::Hold {
         after: Duration::from_millis(500),
         length: Duration::from_millis(500),
@@ -378,8 +388,8 @@ async fn telephone_holds_by_reinvite_and_resumes() {
         .await;
     let answer = phone
         .message("SIP/2.0 200")
-        .expect("the re-INVITE is answered");
-    assert_eq!(answer.method(), "INVITE");
+        .expect("the request to hold is answered");
+    assert_eq!(answer.method(), method);
     assert_eq!(
         caller.came("INVITE"),
         0,

@@ -301,8 +301,9 @@ impl Call {
             }
             (State::Ending { effect, reject }, _) if *effect == number => {
                 let answer = reject.map(|status| Output::RejectCaller { status });
-                self.outputs
-                    .push_back(answer.unwrap_or(Output::ConfirmHangUp));
+                self.outputs.extend(answer);
+                // Also after a refusal: the agent may have hung up before the caller was answered.
+                self.outputs.push_back(Output::ConfirmHangUp);
                 self.state = State::Ended;
             }
             // A commit nobody waited for, or an effect of a state the call has left.

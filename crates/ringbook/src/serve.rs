@@ -30,8 +30,11 @@ use tokio::{
 
 use crate::{config::Checked, notices, store_open};
 
-/// Effects and their ends under way at a time.
-const EFFECTS: usize = 65_536;
+/// Places that a call takes in the queues of effects and of their ends when it is admitted: they are as long as
+/// the limit of calls wants, so that whoever gets no 503 has places for the whole call.
+const EFFECTS_PER_CALL: usize = 64;
+/// The longest that those queues may be.
+const MOST_EFFECTS: usize = 16 * 1_024 * 1_024;
 /// Notices that wait for the store or the screens.
 const NOTICES: usize = 65_536;
 /// Orders that wait for the switch; beyond that people get 503.
@@ -77,8 +80,10 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     let base: Arc<dyn Base> = Arc::new(store.clone());
     let journal: Arc<dyn Journal<call::Event>> = Arc::new(store.clone());
 
-    let (effects, effects_taken) = mpsc::channel(EFFECTS);
-    let (ends, ends_taken) = mpsc::channel(EFFECTS);
+    let places = checked.config.limits.calls.saturating_mul(EFFECTS_PER_CALL);
+    let places = places.clamp(EFFECTS_PER_CALL, MOST_EFFECTS);
+    let (effects, effects_taken) = mpsc::channel(places);
+    let (ends, ends_taken) = mpsc::channel(places);
     let (commands, commands_taken) = mpsc::channel(COMMANDS);
     let (inputs, inputs_taken) = mpsc::channel(COMMANDS);
     let (notices, notices_taken) = mpsc::channel(NOTICES);

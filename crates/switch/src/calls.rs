@@ -12,9 +12,6 @@ use routing::Question;
 
 use crate::{io::Output, mutant::mutant, switch::Switch};
 
-/// Places in the event queue that one call may need: they are taken when it comes in.
-const EVENT_PLACES: usize = 64;
-
 /// All calls, with the wake-ups they asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -71,10 +68,6 @@ impl Calls {
             .values()
             .map(|entry| entry.call.open_effects())
             .sum()
-    }
-
-    pub(crate) fn event_places(&self) -> usize {
-        self.table.len() * EVENT_PLACES
     }
 
     /// How many calls came by this trunk.

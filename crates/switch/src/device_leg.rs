@@ -51,15 +51,12 @@ impl Switch {
         caller: &CallerIdentity,
     ) -> Option<LegNo> {
         let path = binding.path;
-        let session = self.new_session(now, path)?;
-        let Some(no) = self.calls.new_leg_no(call) else {
-            self.drop_session(now, &session);
-            return None;
-        };
         let local_tag = self.tokens.tag();
         let mut invite = self.new_invite(device, binding, caller, &local_tag)?;
-        self.transactions.prepare(&path, &mut invite);
         let setting = self.directory.device(device)?.media_source;
+        let no = self.calls.new_leg_no(call)?;
+        let session = self.new_session(now, path)?;
+        self.transactions.prepare(&path, &mut invite);
         // Until the answer names their address, only the setting is known.
         let source = device_source(setting, path, SocketAddr::new(path.remote.ip(), 0));
         let key = self.legs.new_key();

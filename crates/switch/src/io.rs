@@ -79,6 +79,4 @@ pub struct Resources {
     pub reservations: usize,
     /// Effects that have not ended.
     pub effects: usize,
-    /// Places in the event queue.
-    pub event_places: usize,
 }

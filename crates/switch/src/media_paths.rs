@@ -152,15 +152,14 @@ impl Switch {
     /// The plane could not bind the port, most likely because another program has it: that port
     /// rests, and a leg that has told nobody of it takes another one.
     fn media_failed(&mut self, now: Now, key: LegKey) {
+        // Given up meanwhile, perhaps forgotten: there is nothing to close.
+        if let Some(port) = self.closing_ports.remove(&key) {
+            self.ports.give_back(now.mono, port);
+            return;
+        }
         let Some(leg) = self.legs.find(key) else {
             return;
         };
-        if leg.media.state == MediaState::Closed {
-            if let Some(port) = self.closing_ports.remove(&key) {
-                self.ports.give_back(now.mono, port);
-            }
-            return;
-        }
         let (call, no, phase, path) = (leg.call, leg.no, leg.phase, leg.path);
         let old = leg.media.session.clone();
         let session = match phase {

@@ -166,7 +166,6 @@ impl Switch {
             ports: self.ports.in_use(),
             reservations: busy.count(),
             effects: self.calls.open_effects(),
-            event_places: self.calls.event_places(),
         }
     }
 

@@ -209,7 +209,7 @@ impl Caller {
             }
             Act::Hold(held) => {
                 if let Some(talk) = &mut self.talk {
-                    talk.hold(now, held, &mut self.reliable, &mut self.chance);
+                    talk.hold(now, (held, "INVITE"), &mut self.reliable, &mut self.chance);
                 }
             }
         }

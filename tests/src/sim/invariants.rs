@@ -216,10 +216,8 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
             }
         }
     }
-    if centre.life > 0 {
-        return;
-    }
-    if calls.len() != centre.world.numbers.len() {
+    // Those who gave up while the exchange was down are not in the journal.
+    if centre.life == 0 && calls.len() != centre.world.numbers.len() {
         found.push(format!(
             "{} calls came in, {} stand in the journal",
             centre.world.numbers.len(),
@@ -240,7 +238,8 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
             ));
         }
     }
-    for number in told.keys() {
+    // After a crash, the 200 to a conversation in the journal may never have left.
+    for number in told.keys().filter(|_| centre.life == 0) {
         found.push(format!(
             "the journal tells of a conversation with {number} that never was"
         ));
@@ -323,6 +322,9 @@ fn everything_is_given_back(centre: &Centre, found: &mut Vec<String>) {
     let held = centre.resources();
     if held != Resources::default() {
         found.push(format!("the exchange still holds {held:?}"));
+    }
+    if let Some(wake) = centre.wake {
+        found.push(format!("a timer still runs until {wake:?}"));
     }
     if centre.plane.open_legs() > 0 || centre.plane.open_recordings() > 0 {
         let (legs, recordings) = (centre.plane.open_legs(), centre.plane.open_recordings());

@@ -112,6 +112,8 @@ pub struct Phone {
     pub registered: bool,
     /// It knows µ-law only.
     pub mu_law_only: bool,
+    /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
+    pub holds_by_update: bool,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -141,6 +143,7 @@ impl Phone {
             retired: false,
             registered: false,
             mu_law_only: false,
+            holds_by_update: false,
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -228,8 +231,12 @@ impl Phone {
                 talk.hang_up(now, reliable, chance);
             }),
             Act::Hold(call, held) => {
+                let method = match self.holds_by_update {
+                    true => "UPDATE",
+                    false => "INVITE",
+                };
                 self.talk(&call, |talk, reliable, chance| {
-                    talk.hold(now, held, reliable, chance);
+                    talk.hold(now, (held, method), reliable, chance);
                 });
             }
         }

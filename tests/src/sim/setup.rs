@@ -84,6 +84,10 @@ impl Setup {
 impl Centre {
     /// Lays out who dials when, who goes away, when the process is killed and when the faults end.
     pub(super) fn plan(&mut self, setup: &Setup, users: &[UserId]) {
+        // Every other telephone, so that both ways are in every story.
+        for (place, phone) in self.phones.values_mut().enumerate() {
+            phone.holds_by_update = place % 2 == 1;
+        }
         let (callers, span) = setup.callers;
         let begin = Duration::from_secs(3);
         for _ in 0..callers {

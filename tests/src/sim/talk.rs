@@ -78,11 +78,11 @@ impl Talk {
         }
     }
 
-    /// Holds the other side by re-INVITE, or takes it back.
+    /// Holds the other side by re-INVITE or UPDATE, or takes it back.
     pub fn hold(
         &mut self,
         now: Duration,
-        held: bool,
+        (held, method): (bool, &str),
         reliable: &mut Reliable,
         chance: &mut Chance,
     ) {
@@ -91,8 +91,8 @@ impl Talk {
             self.sdp_version += 1;
             let direction = if held { "sendonly" } else { "sendrecv" };
             let offer = sdp(self.media, self.sdp_version, direction);
-            let invite = self.request("INVITE", chance).with_sdp(offer);
-            reliable.ask(now, invite);
+            let request = self.request(method, chance).with_sdp(offer);
+            reliable.ask(now, request);
         }
     }
 
@@ -132,6 +132,9 @@ impl Talk {
         }
         if request.method() == "BYE" {
             self.closed = true;
+        }
+        if request.method() == "UPDATE" && status < 300 {
+            self.remote_media = response.media().or(self.remote_media);
         }
         if request.method() == "INVITE" && status < 300 {
             let branch = format!("z9hG4bK{}", chance.word());

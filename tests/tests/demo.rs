@@ -1,0 +1,49 @@
+//! The demo plays to its end, leaves what it promises, and says so when something did not happen.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use tests::{audio::speech_file, daemon::program};
+
+fn demo(folder: &Path, speech: &Path) -> Output {
+    Command::new(program())
+        .args(["demo", "--language", "en", "--folder"])
+        .arg(folder)
+        .arg("--speech")
+        .arg(speech)
+        .output()
+        .expect("the program starts")
+}
+
+fn recordings(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |path: &Path| match path.is_dir() {
+        true => recordings(path),
+        false => usize::from(path.extension().is_some_and(|it| it == "wav")),
+    };
+    entries.map(|entry| count(&entry.path())).sum()
+}
+
+#[test]
+fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = speech_file("caller-ru");
+    let played = demo(folder.path(), words.parent().unwrap());
+    let text = String::from_utf8_lossy(&played.stdout).into_owned();
+    let trouble = String::from_utf8_lossy(&played.stderr).into_owned();
+    assert!(played.status.success(), "{text}{trouble}");
+    // The three that are told and the one that keeps a manager busy; the fourth caller gives up.
+    assert_eq!(recordings(&folder.path().join("recordings")), 4, "{text}");
+}
+
+#[test]
+fn a_demo_that_cannot_be_played_ends_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let no_folder = folder.path().join("file");
+    std::fs::write(&no_folder, "not a folder").unwrap();
+    let played = demo(&folder.path().join("demo"), &no_folder);
+    assert!(!played.status.success());
+    assert!(!played.stderr.is_empty(), "the reason is told");
+}
