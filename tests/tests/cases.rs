@@ -121,6 +121,31 @@ fn cancel_while_answered_waits() {
 }
 
 #[test]
+fn agent_hangs_up_while_answered_waits() {
+    let answering = Answering::Answer {
+        after: Duration::from_secs(2),
+        then: Talking::HangUp {
+            after: Duration::from_millis(50),
+        },
+    };
+    let (mut centre, caller) = dialled(1, 1, &[answering]);
+    let phone = phone_address(0, 0);
+    centre.world.troubles.store = Store::Takes(Duration::from_millis(200));
+    until_got(&mut centre, phone, "BYE");
+    ends_well(&mut centre, caller, Outcome::Refused(480));
+    let confirmed = centre.wire.iter().filter(|record| {
+        !record.incoming && record.party == phone && record.message.method() == "BYE"
+    });
+    assert!(
+        confirmed
+            .filter(|record| record.message.status() == Some(200))
+            .count()
+            >= 1,
+        "the telephone's BYE is answered"
+    );
+}
+
+#[test]
 fn two_devices_200_cross() {
     let (mut centre, caller) = dialled(1, 2, &[answers_after(Duration::from_secs(2))]);
     until_talking(&mut centre, caller);
