@@ -245,7 +245,8 @@ impl Driver {
         Rest::None
     }
 
-    /// Handles what has come, of each kind no more than so much, so that nobody starves another.
+    /// Handles what has come: all orders, which their short queues bound, and of what comes in masses no more than so
+    /// much, so that nobody starves another.
     async fn sweep(&mut self, wake: Option<Duration>) -> Rest {
         // Received first and handled last: what people were told is done before a datagram was sent has
         // been done when it is handled.
