@@ -165,8 +165,8 @@ pub struct Binding {
 #[serde(transparent)]
 pub struct DialogSnapshot(pub String);
 
-/// A call that the journal shows as unfinished, as found at start: not ended, or ended with a recording
-/// that was never reported complete.
+/// A call that the journal shows as unfinished, as found at start: not ended, ended so lately that not every
+/// party may have heard of it, or ended with a recording that was never reported complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCall {
     /// The call.
@@ -175,8 +175,10 @@ pub struct OpenCall {
     pub arrived_at: Utc,
     /// When the conversation started, if it did.
     pub started_at: Option<Utc>,
-    /// The call has ended; only its recording is unfinished.
+    /// The end is in the journal.
     pub ended: bool,
+    /// The final SIP status that a caller got who was never answered, once the call has ended.
+    pub refused: Option<u16>,
     /// The agent who was offered the call last.
     pub agent: Option<UserId>,
     /// Recording file, relative to the recordings folder, if a recording was begun.
@@ -184,6 +186,6 @@ pub struct OpenCall {
     /// Length of that recording once the file has been repaired, in milliseconds; none from the
     /// store.
     pub recorded_ms: Option<u64>,
-    /// The last snapshot that was stored.
+    /// The last snapshot that was stored; none once everybody has been told of the end.
     pub snapshot: Option<DialogSnapshot>,
 }

@@ -271,10 +271,13 @@ async fn begin(
     if open.is_empty() {
         return Ok(Vec::new());
     }
-    tracing::warn!(
-        calls = open.len(),
-        "calls were left open by a crash: they are ended now"
-    );
+    let running = open.iter().filter(|call| !call.ended).count();
+    if running > 0 {
+        tracing::warn!(
+            calls = running,
+            "calls were left open by a crash: they are ended now"
+        );
+    }
     let (open, repaired) = tokio::task::spawn_blocking(move || repair(open, &folder)).await?;
     inputs.send(Input::Recover(open)).await?;
     Ok(repaired)

@@ -107,7 +107,7 @@ CREATE INDEX tasks_organisation ON tasks (organisation_id);
 CREATE INDEX tasks_assignee ON tasks (assignee);
 
 -- Append-only, the truth. The tables below are made from it in the same transaction, but for calls.snapshot: what recovery
--- needs of a running call.
+-- needs of a running call, and of one whose parties may not all have heard of its end.
 CREATE TABLE journal (
     id BIGINT PRIMARY KEY, node BIGINT NOT NULL, seq BIGINT NOT NULL, call_id BIGINT,
     at BIGINT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, late SMALLINT NOT NULL
@@ -122,7 +122,7 @@ CREATE TABLE calls (
     exhausted TEXT, snapshot TEXT
 );
 CREATE INDEX calls_number ON calls (number_from);
-CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL;
+CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL OR snapshot IS NOT NULL;
 
 -- The explanation stands in the journal, at the event.
 CREATE TABLE offers (

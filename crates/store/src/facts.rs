@@ -39,6 +39,15 @@ impl Facts {
         self.entries.iter().map(|entry| entry.event.id)
     }
 
+    /// Calls that these facts end and that somebody was offered.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = CallId> {
+        let ended = |entry: &Entry<Event>| match entry.event.kind {
+            EventKind::Ended { agent, .. } => agent.map(|_| entry.event.call),
+            _ => None,
+        };
+        self.entries.iter().filter_map(ended)
+    }
+
     /// All statements, the journal's own first. `seq` is the last place given, and moves.
     pub(crate) fn statements(
         &self,

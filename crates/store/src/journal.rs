@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use call::Event;
+use call::{Cause, Event};
 use crm::{Audience, Entry, Journal, Journalled, Result};
 use model::{CallId, ClientRef, DialogSnapshot, OpenCall, UserId, Utc};
 
@@ -12,7 +12,7 @@ use crate::{
     database::{Row, args},
     facts::Facts,
     failure::Failure,
-    words::from_json,
+    words::{from_json, from_word},
 };
 
 /// Most entries read at a time.
@@ -38,11 +38,18 @@ fn decode(row: &mut Row) -> std::result::Result<Found, sqlx::Error> {
 }
 
 fn decode_open(row: &mut Row) -> std::result::Result<OpenCall, sqlx::Error> {
+    let call = CallId(row.int()?);
+    let arrived_at = Utc::from_micros(row.int()?);
+    let started_at = row.opt_int()?.map(Utc::from_micros);
+    let cause: Option<Cause> = row.opt_text()?.map(|it| from_word(&it)).transpose()?;
+    // Who cancels while the answer is on its way to the journal is refused although a conversation started.
+    let refused = cause.filter(|it| started_at.is_none() || *it == Cause::CallerCancelled);
     Ok(OpenCall {
-        call: CallId(row.int()?),
-        arrived_at: Utc::from_micros(row.int()?),
-        started_at: row.opt_int()?.map(Utc::from_micros),
-        ended: row.opt_int()?.is_some(),
+        call,
+        arrived_at,
+        started_at,
+        ended: cause.is_some(),
+        refused: refused.map(Cause::sip_status),
         agent: row.opt_int()?.map(UserId),
         recording: row.opt_text()?,
         recorded_ms: None,
@@ -111,9 +118,10 @@ impl Journal<Event> for Store {
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {
-        let sql = "SELECT t.id, t.arrived_at, t.started_at, t.ended_at, t.agent, r.file, t.snapshot FROM calls t \
-                   LEFT JOIN recordings r ON r.call_id = t.id WHERE t.node = $1 AND (t.ended_at IS NULL \
-                   OR t.id IN (SELECT o.call_id FROM recordings o WHERE o.ready = 0)) ORDER BY t.id";
+        let sql = "SELECT t.id, t.arrived_at, t.started_at, t.cause, t.agent, r.file, t.snapshot FROM calls t \
+                   LEFT JOIN recordings r ON r.call_id = t.id AND r.ready = 0 WHERE t.node = $1 AND t.id IN \
+                   (SELECT o.id FROM calls o WHERE o.node = $1 AND (o.ended_at IS NULL OR o.snapshot IS NOT NULL) \
+                   UNION SELECT o.call_id FROM recordings o WHERE o.ready = 0) ORDER BY t.id";
         let rows = self.rows(sql, &args![i64::from(self.inner.node)]).await?;
         let calls: std::result::Result<Vec<_>, _> = rows
             .into_iter()

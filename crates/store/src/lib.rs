@@ -17,6 +17,7 @@ mod database;
 mod deal;
 mod device;
 mod dialect;
+mod dialogs;
 mod facts;
 mod failure;
 mod identification;

@@ -144,3 +144,12 @@ async fn running(pool: &Readers, shared: &Shared, node: u16) -> Result<(), Troub
     }
     Ok(())
 }
+
+/// Ended calls whose dialogs an earlier process did not live to forget.
+pub(crate) async fn ended(pool: &Readers, node: u16) -> Result<Vec<CallId>, Trouble> {
+    let sql =
+        "SELECT id FROM calls WHERE node = $1 AND snapshot IS NOT NULL AND ended_at IS NOT NULL";
+    let rows = pool.rows(sql, &args![i64::from(node)]).await?;
+    let ids = rows.into_iter().map(|mut row| Ok(CallId(row.int()?)));
+    ids.collect()
+}

@@ -16,6 +16,7 @@ use crate::{
     card, checkpoint, clock,
     connect::{self, Source},
     database::{Connection, Row, Value},
+    dialogs::Dialogs,
     facts::Facts,
     failure::Failure,
     load,
@@ -29,6 +30,9 @@ use crate::{
 
 /// How long a hot read waits for the writer's connection before it takes another.
 const HOT: Duration = Duration::from_millis(20);
+/// 64 T1 for the ACK that a BYE waits for, or for the answer that a CANCEL waits for and another T4, and 64 T1 for the
+/// request itself (RFC 3261 §17.1.2.2).
+const DIALOGS_KEPT: Duration = Duration::from_secs(32 + 5 + 32);
 /// How long another program may hold the lock of a file that is being opened.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 const LOCK_RETRY: Duration = Duration::from_millis(50);
@@ -42,6 +46,9 @@ pub struct Options {
     pub readers: u32,
     /// Bring older tables up to date; else they are refused.
     pub migrate: bool,
+    /// How long recovery may still need the dialogs of a call that has ended: until every BYE, CANCEL and refusal
+    /// has been answered or given up.
+    pub dialogs_kept: Duration,
 }
 
 impl Default for Options {
@@ -50,6 +57,7 @@ impl Default for Options {
             queue: 4_096,
             readers: 4,
             migrate: true,
+            dialogs_kept: DIALOGS_KEPT,
         }
     }
 }
@@ -145,6 +153,7 @@ impl Store {
         let readers = source.readers(options.readers.max(1)).await?;
         let shared = Arc::new(Shared::new(numbering));
         let seq = load::fill(&readers, &shared, node).await?;
+        let ended = load::ended(&readers, node).await?;
         let progress = Arc::new(Progress::default());
         progress.seq.store(seq, Ordering::Release);
         let (queue, received) = mpsc::channel(options.queue.max(1));
@@ -167,6 +176,7 @@ impl Store {
             progress: Arc::clone(&progress),
             directory: announce,
             queue: received,
+            dialogs: Dialogs::new(options.dialogs_kept, ended.into_iter()),
             unsure: false,
         };
         Ok(Self {

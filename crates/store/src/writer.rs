@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{EventId, IdMaker, Utc};
+use model::{CallId, EventId, IdMaker, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
     connect::Source,
     database::{Connection, Row, Statement, Value},
+    dialogs::{self, Dialogs},
     facts::Facts,
     failure::{self, Failure},
     memory::{MemoryChange, Shared},
@@ -39,6 +40,8 @@ pub(crate) enum Work {
     },
     /// A change by hand.
     Change { job: Box<dyn Job>, since: Instant },
+    /// Dialogs that are over: recovery needs them no more.
+    Forget(Vec<CallId>),
     /// A read that must find its pages in memory. SQLite empties the cache of every other
     /// connection with each commit; the writer's own stays warm.
     Read {
@@ -90,6 +93,7 @@ pub(crate) struct Writer {
     pub(crate) progress: Arc<Progress>,
     pub(crate) directory: watch::Sender<u64>,
     pub(crate) queue: mpsc::Receiver<Work>,
+    pub(crate) dialogs: Dialogs,
     /// A commit was not confirmed and none has been since.
     pub(crate) unsure: bool,
 }
@@ -108,11 +112,18 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut stop = false;
         while !stop {
-            let Some(first) = self.queue.recv().await else {
-                break;
-            };
-            let batch;
-            (batch, stop) = self.gather(first).await;
+            let mut batch = Vec::new();
+            tokio::select! {
+                first = self.queue.recv() => match first {
+                    Some(first) => (batch, stop) = self.gather(first).await,
+                    None => break,
+                },
+                () = self.dialogs.wait() => {}
+            }
+            let over = self.dialogs.due();
+            if !over.is_empty() {
+                batch.push(Work::Forget(over));
+            }
             self.write(batch).await;
         }
         // Whoever still waits is told that the writer is gone by the closed channel.
@@ -201,6 +212,11 @@ impl Writer {
                     self.change(job.as_mut()).await.map_err(Stumble::Nothing)?;
                     seqs.push(Vec::new());
                 }
+                Work::Forget(calls) => {
+                    let forgotten = self.writing.conn.run(&dialogs::forget(calls)).await;
+                    forgotten.map_err(Stumble::Nothing)?;
+                    seqs.push(Vec::new());
+                }
                 Work::Read { .. } | Work::Stop => seqs.push(Vec::new()),
             }
         }
@@ -287,10 +303,13 @@ impl Writer {
         }
         for (work, seqs) in batch.into_iter().zip(seqs) {
             match work {
-                // Nobody waits any more for an answer that is not taken.
-                Work::Facts { reply, .. } => drop(reply.send(Ok(seqs))),
+                Work::Facts { facts, reply } => {
+                    facts.ended().for_each(|call| self.dialogs.ended(call));
+                    // Nobody waits any more for an answer that is not taken.
+                    drop(reply.send(Ok(seqs)));
+                }
                 Work::Change { job, .. } => job.acknowledge(),
-                Work::Read { .. } | Work::Stop => {}
+                Work::Forget(_) | Work::Read { .. } | Work::Stop => {}
             }
         }
     }
@@ -322,7 +341,8 @@ fn refuse(work: Work, error: crm::Error) {
             job.refuse(error);
             job.acknowledge();
         }
-        Work::Read { .. } | Work::Stop => {}
+        // The next start finds what was not forgotten.
+        Work::Forget(_) | Work::Read { .. } | Work::Stop => {}
     }
 }
 

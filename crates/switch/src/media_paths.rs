@@ -172,9 +172,15 @@ impl Switch {
             if let Some(leg) = self.legs.find_mut(key) {
                 leg.media.state = MediaState::Closed;
             }
-            let input = match no {
-                LegNo::CALLER => call::Input::LegLost(no, Cause::MediaFailed),
-                _ => call::Input::LegFailed(no, OfferEnd::MediaFailed),
+            let input = match (no, phase) {
+                (LegNo::CALLER, _) | (_, Phase::Confirmed) => {
+                    call::Input::LegLost(no, Cause::MediaFailed)
+                }
+                // The device may be ringing already.
+                _ => {
+                    self.drop_leg(now, key);
+                    call::Input::LegFailed(no, OfferEnd::MediaFailed)
+                }
             };
             return self.tell_call(now, call, input);
         };

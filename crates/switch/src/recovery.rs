@@ -23,7 +23,7 @@ struct Stored {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredLeg {
-    /// The caller without a final answer: gets 503.
+    /// The caller without a final answer: gets 503, or again what a call that has ended was refused with.
     Received(PendingInvite),
     /// A device that may ring: gets CANCEL with the stored branch.
     Sent(PendingInvite),
@@ -47,14 +47,13 @@ impl Switch {
                 (Phase::Incoming(_), Some(_)) if !answered => Some(StoredLeg::Received(
                     PendingInvite::received(&leg.invite, leg.path, &leg.local_tag),
                 )),
-                (Phase::Prepared | Phase::Calling(_), _) if !answered => {
+                // Also those that are being withdrawn: the CANCEL may be lost with the process.
+                (Phase::Prepared | Phase::Calling(_) | Phase::Cancelling(_), _) => {
                     Some(StoredLeg::Sent(PendingInvite::sent(&leg.invite, leg.path)))
                 }
-                (
-                    Phase::Incoming(_) | Phase::AwaitingAck { .. } | Phase::Confirmed,
-                    Some(dialog),
-                ) => Some(StoredLeg::Dialog(dialog.snapshot())),
-                _ => None,
+                (_, dialog) => dialog
+                    .as_ref()
+                    .map(|dialog| StoredLeg::Dialog(dialog.snapshot())),
             });
         let mut legs: Vec<StoredLeg> = legs.collect();
         if answered {
@@ -79,12 +78,11 @@ impl Switch {
         )
     }
 
-    /// Ends the calls that the journal shows as open: on the wire, and in the journal exactly once.
+    /// Ends the calls that the journal shows as open: on the wire, and in the journal exactly once. Of one that had
+    /// ended already the parties are told again, for the first message may have been lost with the process.
     pub(crate) fn recover(&mut self, now: Now, open: &[OpenCall]) {
         for call in open {
-            if let (false, Some(snapshot)) = (call.ended, &call.snapshot) {
-                self.end_stored(now, snapshot);
-            }
+            self.end_stored(now, call);
             let recovered = Call::recovered(
                 call,
                 &mut Context {
@@ -96,14 +94,23 @@ impl Switch {
         }
     }
 
-    fn end_stored(&mut self, now: Now, snapshot: &DialogSnapshot) {
-        let stored: Option<Stored> = serde_json::from_str(&snapshot.0).ok();
+    fn end_stored(&mut self, now: Now, call: &OpenCall) {
+        let stored = call.snapshot.as_ref();
+        let stored: Option<Stored> = stored.and_then(|it| serde_json::from_str(&it.0).ok());
+        let refusal = match call.ended {
+            true => call.refused,
+            false => Some(503),
+        };
         let legs = stored
             .filter(|stored| stored.version == VERSION)
             .map(|stored| stored.legs);
         for leg in legs.unwrap_or_default() {
             match leg {
-                StoredLeg::Received(pending) => self.refuse_stored(now, &pending),
+                StoredLeg::Received(pending) => {
+                    if let Some(status) = refusal {
+                        self.refuse_stored(now, &pending, status);
+                    }
+                }
                 StoredLeg::Sent(pending) => self.cancel_stored(now, &pending),
                 StoredLeg::Dialog(snapshot) => {
                     if let Ok(mut dialog) = Dialog::restore(&snapshot) {
@@ -116,8 +123,8 @@ impl Switch {
         }
     }
 
-    fn refuse_stored(&mut self, now: Now, pending: &PendingInvite) {
-        let (Ok(invite), Ok(refusal)) = (pending.request(), pending.refusal(503)) else {
+    fn refuse_stored(&mut self, now: Now, pending: &PendingInvite, status: u16) {
+        let (Ok(invite), Ok(refusal)) = (pending.request(), pending.refusal(status)) else {
             return;
         };
         if let Some(server) = self

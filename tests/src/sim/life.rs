@@ -90,7 +90,7 @@ impl Centre {
             .take(usize::try_from(reach).unwrap_or(0))
             .flatten()
             .collect();
-        self.world.journal.extend(reached);
+        self.world.store(self.utc(), &reached);
         self.world.process_died();
         self.plane.reset();
         self.wake = None;
@@ -111,7 +111,7 @@ impl Centre {
         self.input(Input::Directory(Arc::clone(&self.directory)));
         let bindings = self.world.bindings.values().flatten().cloned().collect();
         self.input(Input::Bindings(bindings));
-        let open = self.world.open_calls();
+        let open = self.world.open_calls(now.utc);
         if !open.is_empty() {
             self.input(Input::Recover(open));
         }

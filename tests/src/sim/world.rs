@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use call::{Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind, ShownBy};
+use call::{Cause, Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind, ShownBy};
 use model::{
     Binding, CallId, CallerIdentity, CallerMatch, ClientRef, DeviceId, DialogSnapshot, OpenCall,
     PersonId, UserId, Utc,
@@ -101,6 +101,8 @@ pub struct World {
     pub journal: Vec<Event>,
     /// What is stored beside a call for its recovery.
     snapshots: BTreeMap<CallId, DialogSnapshot>,
+    /// Until when the store keeps the dialogs of a call that has ended.
+    kept_until: BTreeMap<CallId, Utc>,
     /// Who is reserved for which call.
     pub ledger: BTreeMap<UserId, CallId>,
     /// Stored bindings.
@@ -131,6 +133,7 @@ impl World {
         Self {
             journal: Vec::new(),
             snapshots: BTreeMap::new(),
+            kept_until: BTreeMap::new(),
             ledger: BTreeMap::new(),
             bindings: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -276,14 +279,7 @@ impl World {
                 None
             }
             Effect::Commit { events } => {
-                for event in events {
-                    if let EventKind::Offered { snapshot, .. }
-                    | EventKind::ConversationStarted { snapshot, .. } = &event.kind
-                    {
-                        self.snapshots.insert(event.call, snapshot.clone());
-                    }
-                    self.journal.push(as_stored(event));
-                }
+                self.store(utc, events);
                 Some(EffectEnd::Committed)
             }
             Effect::Announce { .. } => {
@@ -340,8 +336,23 @@ impl World {
         self.store_free_at = Duration::ZERO;
     }
 
-    /// Calls that the journal shows as not ended, or without their recording.
-    pub fn open_calls(&self) -> Vec<OpenCall> {
+    /// A transaction is durable.
+    pub fn store(&mut self, utc: Utc, events: &[Event]) {
+        for event in events {
+            if let EventKind::Offered { snapshot, .. }
+            | EventKind::ConversationStarted { snapshot, .. } = &event.kind
+            {
+                self.snapshots.insert(event.call, snapshot.clone());
+            }
+            if let EventKind::Ended { .. } = &event.kind {
+                self.kept_until.insert(event.call, later(utc));
+            }
+            self.journal.push(as_stored(event));
+        }
+    }
+
+    /// Calls that the journal shows as not ended, without their recording, or with dialogs that may still live.
+    pub fn open_calls(&mut self, now: Utc) -> Vec<OpenCall> {
         let mut open: BTreeMap<CallId, OpenCall> = BTreeMap::new();
         for event in &self.journal {
             let call = event.call;
@@ -349,15 +360,17 @@ impl World {
                 EventKind::Arrived { .. } => {
                     open.insert(call, fresh(call, event.at));
                 }
-                EventKind::Ended { .. } => {
-                    let recorded = open.get_mut(&call).filter(|call| call.recording.is_some());
-                    match recorded {
-                        Some(call) => call.ended = true,
-                        None => drop(open.remove(&call)),
+                EventKind::Ended { cause, .. } => {
+                    if let Some(call) = open.get_mut(&call) {
+                        let refused = call.started_at.is_none() || *cause == Cause::CallerCancelled;
+                        call.ended = true;
+                        call.refused = refused.then(|| cause.sip_status());
                     }
                 }
                 EventKind::RecordingReady { .. } => {
-                    open.remove(&call);
+                    if let Some(call) = open.get_mut(&call) {
+                        call.recording = None;
+                    }
                 }
                 EventKind::Offered { agent, .. } => {
                     if let Some(call) = open.get_mut(&call) {
@@ -377,8 +390,14 @@ impl World {
             }
         }
         for (id, call) in &mut open {
+            if call.ended && self.kept_until.get(id).is_some_and(|until| *until < now) {
+                self.snapshots.remove(id);
+            } else if call.ended {
+                self.kept_until.insert(*id, later(now));
+            }
             call.snapshot = self.snapshots.get(id).cloned();
         }
+        open.retain(|_, call| !call.ended || call.recording.is_some() || call.snapshot.is_some());
         open.into_values().collect()
     }
 }
@@ -389,12 +408,18 @@ fn as_stored(event: &Event) -> Event {
     serde_json::from_str(&body).expect("what was written can be read")
 }
 
+/// When a store that lives forgets the dialogs of a call that ends now.
+fn later(now: Utc) -> Utc {
+    Utc::from_micros(now.micros() + 69_000_000)
+}
+
 fn fresh(call: CallId, arrived_at: Utc) -> OpenCall {
     OpenCall {
         call,
         arrived_at,
         started_at: None,
         ended: false,
+        refused: None,
         agent: None,
         recording: None,
         recorded_ms: None,

@@ -1,9 +1,9 @@
 //! RFC 3261 figure 5 with RFC 6026 §7.2: the side that sends an INVITE.
 //!
-//! Two states more than the figure say that the user has withdrawn the INVITE, for CANCEL waits for a provisional answer (§9.1).
+//! Three states more than the figure say that the user has withdrawn the INVITE, for CANCEL waits for a provisional answer (§9.1).
 
 use super::machine::{Action::*, Input, Step};
-use super::timers::Timer::{A, B, C, D, M};
+use super::timers::Timer::{A, B, C, D, K, M};
 
 /// States of the figure, `Withdrawing` and `Cancelled` added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) enum State {
     Calling,
     /// Withdrawn, no answer yet.
     Withdrawing,
+    /// Withdrawn and no longer repeated; the last copy may be on its way.
+    Overdue,
     Proceeding,
     /// CANCEL is sent.
     Cancelled,
@@ -28,6 +30,7 @@ pub(super) fn step(state: State, input: Input) -> Step<State> {
     match state {
         State::Calling => calling(input),
         State::Withdrawing => withdrawing(input),
+        State::Overdue => overdue(input),
         State::Proceeding => proceeding(input),
         State::Cancelled => cancelled(input),
         State::Completed => completed(input),
@@ -58,7 +61,7 @@ fn calling(input: Input) -> Step<State> {
 fn withdrawing(input: Input) -> Step<State> {
     match input {
         Input::Fires(A) => (State::Withdrawing, &[Repeat, Lengthen(A)]),
-        Input::Fires(B) => (State::Terminated, &[ReportTimeout]),
+        Input::Fires(B) => (State::Overdue, &[Stop(A), Start(K)]),
         Input::Provisional => (State::Cancelled, &[Stop(A), Start(B), SendCancel, Report]),
         Input::Success | Input::SuccessAgain => {
             (State::Accepted, &[Stop(A), Stop(B), Start(M), Report])
@@ -68,6 +71,18 @@ fn withdrawing(input: Input) -> Step<State> {
             &[Stop(A), Stop(B), Start(D), Acknowledge, Report],
         ),
         _ => (State::Withdrawing, &[]),
+    }
+}
+
+/// A telephone that came back during the last repetitions may ring for nobody, its 180 lost. §9.1 makes the CANCEL wait
+/// so that it does not overtake its INVITE; after T4 the network has no copy left that could be overtaken (§17.1.2.2).
+fn overdue(input: Input) -> Step<State> {
+    match input {
+        Input::Fires(K) => (State::Cancelled, &[Start(B), SendCancel]),
+        Input::Provisional => (State::Cancelled, &[Stop(K), Start(B), SendCancel, Report]),
+        Input::Success | Input::SuccessAgain => (State::Accepted, &[Stop(K), Start(M), Report]),
+        Input::Failure => (State::Completed, &[Stop(K), Start(D), Acknowledge, Report]),
+        _ => (State::Overdue, &[]),
     }
 }
 

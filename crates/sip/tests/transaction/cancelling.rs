@@ -64,6 +64,35 @@ fn a_cancel_goes_out_at_once_when_the_phone_rings_and_only_once() {
     assert_eq!(stage.sent(), ["CANCEL"]);
 }
 
+/// The telephone came back during the last repetitions, and its 180 was lost.
+#[test]
+fn a_withdrawn_invite_is_cancelled_once_no_copy_can_be_on_its_way() {
+    let mut stage = Stage::new();
+    let client = stage.request(outgoing(&Method::Invite));
+    let invite = stage.last_request();
+    stage.cancel(client);
+    stage.pass(Duration::from_secs(32));
+    assert_eq!(stage.sent(), ["INVITE"; 7]);
+    stage.pass(ms(4_999));
+    assert!(stage.sent().is_empty());
+    stage.pass(ms(1));
+    assert_eq!(stage.sent(), ["CANCEL"]);
+    stage.receive(answer(&invite, 487, "them"));
+    assert_eq!(stage.sent(), ["ACK"]);
+}
+
+#[test]
+fn a_180_after_the_last_repetition_is_still_cancelled() {
+    let mut stage = Stage::new();
+    let client = stage.request(outgoing(&Method::Invite));
+    let invite = stage.last_request();
+    stage.cancel(client);
+    stage.pass(ms(33_000));
+    stage.sent();
+    stage.receive(answer(&invite, 180, "them"));
+    assert_eq!(stage.sent(), ["CANCEL"]);
+}
+
 #[test]
 fn a_lost_cancel_is_repeated() {
     let mut stage = Stage::new();

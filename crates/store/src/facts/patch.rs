@@ -114,7 +114,7 @@ impl CallPatch {
             end.map(|it| it.wait_ms).map(|it| it as i64),
             end.map(|it| i64::from(it.missed)),
             self.exhausted,
-            self.snapshot.filter(|_| end.is_none()),
+            self.snapshot,
         ];
         match self.arrived {
             Some(arrived) => {
@@ -174,13 +174,10 @@ const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_a
      ended_by = COALESCE(excluded.ended_by, calls.ended_by), talk_ms = COALESCE(excluded.talk_ms, calls.talk_ms), \
      wait_ms = COALESCE(excluded.wait_ms, calls.wait_ms), missed = COALESCE(excluded.missed, calls.missed), \
      exhausted = COALESCE(excluded.exhausted, calls.exhausted), \
-     snapshot = CASE WHEN excluded.ended_at IS NULL AND calls.ended_at IS NULL \
-     THEN COALESCE(excluded.snapshot, calls.snapshot) ELSE NULL END";
+     snapshot = COALESCE(excluded.snapshot, calls.snapshot)";
 
-// The snapshot is of use only while the call runs.
 const UPDATE: &str = "UPDATE calls SET agent = COALESCE($1, agent), answered_at = COALESCE($2, answered_at), \
      started_at = COALESCE($3, started_at), ended_at = COALESCE($4, ended_at), cause = COALESCE($5, cause), \
      ended_by = COALESCE($6, ended_by), talk_ms = COALESCE($7, talk_ms), wait_ms = COALESCE($8, wait_ms), \
      missed = COALESCE($9, missed), exhausted = COALESCE($10, exhausted), \
-     snapshot = CASE WHEN CAST($4 AS BIGINT) IS NULL AND ended_at IS NULL THEN COALESCE($11, snapshot) ELSE NULL END \
-     WHERE id = $12";
+     snapshot = COALESCE($11, snapshot) WHERE id = $12";

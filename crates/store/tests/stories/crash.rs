@@ -3,10 +3,12 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use crm::{Calls, InteractionFilter, Interactions, Journal, PageRequest};
 use rstest::rstest;
+use store::{Options, Store};
 
 use crate::scene::{Kind, Place, Script, UNKNOWN, line, open, user};
 
@@ -40,10 +42,9 @@ async fn calls_that_a_crash_left_are_found_with_what_ends_them(
         .unwrap();
     store.append(recording.answered()).await.unwrap();
     store.append(vec![recording.ended(100)]).await.unwrap();
-    Script::new(&store, UNKNOWN, line, anna)
-        .await
-        .talk(&store)
-        .await;
+    let told = Script::new(&store, UNKNOWN, line, anna).await;
+    let told_call = told.call;
+    told.talk(&store).await;
     let last = store.last_seq();
     // Nobody closes it: the process is gone.
     drop(store);
@@ -52,7 +53,7 @@ async fn calls_that_a_crash_left_are_found_with_what_ends_them(
     assert_eq!(store.last_seq(), last);
     let open = store.open_calls().await.unwrap();
     let of = |call| open.iter().find(|it| it.call == call).unwrap();
-    assert_eq!(open.len(), 3);
+    assert_eq!(open.len(), 4);
     let found = of(ringing.call);
     assert_eq!(
         (found.started_at, found.ended, found.agent),
@@ -64,7 +65,10 @@ async fn calls_that_a_crash_left_are_found_with_what_ends_them(
     assert_eq!(found.snapshot.as_ref().unwrap().0, "answered");
     assert!(found.started_at > Some(found.arrived_at) && !found.ended);
     let found = of(recording.call);
-    assert_eq!((found.ended, found.snapshot.as_ref()), (true, None));
+    assert_eq!((found.ended, found.refused), (true, None));
+    assert!(found.recording.is_some() && found.snapshot.is_some());
+    let found = of(told_call);
+    assert!(found.ended && found.recording.is_none() && found.snapshot.is_some());
 
     for script in [&mut ringing, &mut talking] {
         store.append(vec![script.ended(0)]).await.unwrap();
@@ -72,10 +76,55 @@ async fn calls_that_a_crash_left_are_found_with_what_ends_them(
     for script in [&mut talking, &mut recording] {
         store.append(vec![script.recorded(90)]).await.unwrap();
     }
-    assert!(store.open_calls().await.unwrap().is_empty());
+    let open = store.open_calls().await.unwrap();
+    assert!(open.iter().all(|it| it.ended && it.recording.is_none()));
+    let refused = open.iter().map(|it| (it.call, it.refused));
+    let refused: Vec<_> = refused.filter(|(_, status)| status.is_some()).collect();
+    assert_eq!(
+        refused,
+        [(ringing.call, Some(487)), (talking.call, Some(487))]
+    );
     let filter = InteractionFilter::default();
     let history = Interactions::list(&store, &filter, &PageRequest::default()).await;
     assert_eq!(history.unwrap().items.len(), 4);
+}
+
+/// While a BYE may still be on its way recovery finds the dialogs of a call that has ended, at the next start too;
+/// afterwards they are gone from the database.
+#[rstest]
+#[tokio::test]
+async fn dialogs_of_an_ended_call_are_kept_and_then_forgotten(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let place = Place::new(kind).await;
+    let store = place.open().await;
+    let line = line(&store, "+74950000001").await.id;
+    let anna = user(&store, "Anna").await.id;
+    let earlier = Script::new(&store, UNKNOWN, line, anna).await;
+    let earlier_call = earlier.call;
+    earlier.talk(&store).await;
+    store.close().await;
+
+    let options = Options {
+        dialogs_kept: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let store = Store::open(&place.url, 1, "RU", options).await.unwrap();
+    let later = Script::new(&store, UNKNOWN, line, anna).await;
+    let later_call = later.call;
+    later.talk(&store).await;
+    let mut open = store.open_calls().await.unwrap();
+    assert_eq!(
+        open.iter().map(|it| it.call).collect::<Vec<_>>(),
+        [earlier_call, later_call]
+    );
+    while !open.is_empty() {
+        tokio::task::yield_now().await;
+        open = store.open_calls().await.unwrap();
+    }
+    store.close().await;
+    let store = place.open().await;
+    assert!(store.open_calls().await.unwrap().is_empty());
 }
 
 /// The child writes calls and prints the place of each as soon as it is acknowledged, until it is
