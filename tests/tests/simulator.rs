@@ -15,6 +15,7 @@ const SEEDS: u64 = 200;
 
 /// What must happen in some seed, or the seeds prove nothing about it.
 const WANTED: &[&str] = &[
+    "a result told twice",
     "call.identified",
     "call.updated",
     "conversation.started",
@@ -52,6 +53,9 @@ fn told(centre: &Centre) -> Told {
             EventKind::Ended { cause, .. } => format!("ended: {}", cause.name()),
             kind => kind.name().to_owned(),
         });
+    }
+    if centre.repeated_results > 0 {
+        facts.insert("a result told twice".to_owned());
     }
     Told {
         conversations: centre.plane.bridges.len(),

@@ -47,7 +47,8 @@ pub struct Call {
     pub(crate) arrival_journalled: bool,
     pub(crate) started_at: Option<Utc>,
     pub(crate) relayed_ringing: bool,
-    pub(crate) reservations: Vec<(u32, UserId)>,
+    /// Not granted within their deadline; a grant that still comes is given back.
+    pub(crate) overdue_reservations: Vec<(u32, UserId)>,
     pub(crate) holders: Vec<LegNo>,
     pub(crate) probes: probe::Probes,
     pub(crate) recording: Recording,
@@ -133,7 +134,7 @@ impl Call {
             arrival_journalled: false,
             started_at: None,
             relayed_ringing: false,
-            reservations: Vec::new(),
+            overdue_reservations: Vec::new(),
             holders: Vec::new(),
             probes: probe::Probes::default(),
             recording: Recording::None,
@@ -287,7 +288,7 @@ impl Call {
                 if end == Some(EffectEnd::Reserved { granted: true }) {
                     self.reserved();
                 } else {
-                    self.reservation_refused(context, end.is_none());
+                    self.reservation_refused(context, number, end.is_none());
                 }
             }
             (State::Offering { effect }, _) if *effect == number => self.offered(context),
@@ -311,10 +312,10 @@ impl Call {
         }
     }
 
-    /// A result after its end.
+    /// A result after the effect's end, by its deadline or by another result.
     fn late(&mut self, context: &mut Context<'_>, number: u32, end: &EffectEnd) {
         match end {
-            EffectEnd::Identified(caller) if self.is_open() => {
+            EffectEnd::Identified(caller) if self.is_open() && self.caller != *caller => {
                 self.caller = Arc::clone(caller);
                 let identified = EventKind::Identified {
                     caller: Arc::clone(caller),
@@ -322,11 +323,9 @@ impl Call {
                 self.commit(context, vec![identified]);
             }
             EffectEnd::Reserved { granted: true } => {
-                let reserved = self
-                    .reservations
-                    .iter()
-                    .find(|(effect, _)| *effect == number);
-                if let Some((_, agent)) = reserved.copied() {
+                let overdue = &mut self.overdue_reservations;
+                if let Some(at) = overdue.iter().position(|(effect, _)| *effect == number) {
+                    let (_, agent) = overdue.swap_remove(at);
                     self.effect(context, Effect::Release { agent });
                 }
             }

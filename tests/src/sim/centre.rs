@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use call::{Command, EffectRequest};
+use call::{Command, EffectEnd, EffectId, EffectRequest};
 use model::{AgentChanged, Directory, UserId, Utc};
 use switch::{Input, Path, Resources, Switch};
 
@@ -30,6 +30,7 @@ pub(super) enum Happening {
     ToParty(SocketAddr, Vec<u8>),
     Party(SocketAddr),
     Effect(u32, EffectRequest),
+    ResultAgain(u32, EffectId, EffectEnd),
     Media(u32, media::plane::Event),
     Command(Command),
     Second,
@@ -64,6 +65,8 @@ pub struct Centre {
     pub life: u32,
     /// The faults are over since then.
     pub healed_at: Option<Duration>,
+    /// Results of effects that were told a second time.
+    pub repeated_results: u32,
     /// Print what happens.
     pub talkative: bool,
     pub(super) directory: Arc<Directory>,
@@ -119,6 +122,7 @@ impl Centre {
             wrongs: Vec::new(),
             life: 0,
             healed_at: None,
+            repeated_results: 0,
             talkative: false,
             directory: company.directory,
             switch: None,
@@ -258,11 +262,17 @@ impl Centre {
             Happening::Effect(life, request) if life == self.life => {
                 let utc = self.utc();
                 if let Some(end) = self.world.finish(utc, &request) {
-                    self.input(Input::EffectEnd {
-                        id: request.id,
-                        end,
-                    });
+                    let id = request.id;
+                    if self.chance.permille(self.world.troubles.repeats) {
+                        let after = self.chance.millis(0, 1_000);
+                        self.later(after, Happening::ResultAgain(life, id, end.clone()));
+                    }
+                    self.input(Input::EffectEnd { id, end });
                 }
+            }
+            Happening::ResultAgain(life, id, end) if life == self.life => {
+                self.repeated_results += 1;
+                self.input(Input::EffectEnd { id, end });
             }
             Happening::Media(life, event) if life == self.life => {
                 if let media::plane::Event::RecordingClosed { conversation, .. } = &event {
@@ -270,7 +280,7 @@ impl Centre {
                 }
                 self.input(Input::Media(event));
             }
-            Happening::Effect(..) | Happening::Media(..) => {}
+            Happening::Effect(..) | Happening::ResultAgain(..) | Happening::Media(..) => {}
             Happening::Command(command) => self.input(Input::Command(command)),
             Happening::Second => self.second(),
             Happening::Kill => self.die(),

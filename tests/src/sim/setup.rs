@@ -57,7 +57,11 @@ impl Setup {
         } else {
             Troubles::drawn(chance)
         };
-        let restarts = usize::from(chance.permille(300));
+        let restarts = match chance.below(10) {
+            0 => 2,
+            1 | 2 => 1,
+            _ => 0,
+        };
         if restarts > 0 {
             // What recovery needs is in the store before an INVITE leaves; without a store nobody could know it.
             troubles.store = Store::Fast;

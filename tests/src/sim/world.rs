@@ -44,6 +44,8 @@ pub struct Troubles {
     pub no_client: u64,
     /// Effects that fail.
     pub failures: u64,
+    /// Results that are told twice.
+    pub repeats: u64,
     /// Media ports that another program has.
     pub taken_ports: u64,
 }
@@ -59,6 +61,7 @@ impl Troubles {
             late_cards: 0,
             no_client: 0,
             failures: 0,
+            repeats: 0,
             taken_ports: 0,
         }
     }
@@ -79,6 +82,7 @@ impl Troubles {
             late_cards: rare(400),
             no_client: rare(400),
             failures: rare(50),
+            repeats: rare(200),
             taken_ports: rare(40),
             store: *chance.pick(&[Store::Fast, Store::Fast, Store::Slow, Store::Dead]),
         }
