@@ -29,6 +29,8 @@ pub struct Options {
     pub media_threads: usize,
     /// More lines for the configuration.
     pub more: String,
+    /// No file of the process may grow over so many bytes: for a write that is as good as a full disk.
+    pub most_file_bytes: Option<u64>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             store: None,
             media_threads: 1,
             more: String::new(),
+            most_file_bytes: None,
         }
     }
 }
@@ -56,6 +59,7 @@ pub struct Daemon {
     /// The administrator's name and password.
     pub administrator: (String, String),
     folder: TempDir,
+    most_file_bytes: Option<u64>,
     process: Option<Child>,
     log: Arc<Log>,
 }
@@ -100,6 +104,7 @@ impl Daemon {
             network: own_network(),
             administrator: (String::new(), String::new()),
             folder,
+            most_file_bytes: options.most_file_bytes,
             process: None,
             log: Arc::default(),
         };
@@ -186,11 +191,28 @@ impl Daemon {
         command.output().expect("the program starts")
     }
 
+    /// The program, under the limits of this daemon.
+    fn confined(&self) -> Command {
+        let Some(bytes) = self.most_file_bytes else {
+            return Command::new(program());
+        };
+        let mut shell = Command::new("sh");
+        let blocks = bytes / 512;
+        shell
+            .arg("-c")
+            .arg(format!(
+                "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""
+            ))
+            .arg(program());
+        shell
+    }
+
     /// Starts the process (again).
     pub fn begin(&mut self) {
         assert!(self.process.is_none(), "the daemon runs already");
         self.log = Arc::default();
-        let mut process = Command::new(program())
+        let mut process = self
+            .confined()
             .arg("serve")
             .arg("--config")
             .arg(self.config())

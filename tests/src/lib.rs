@@ -6,6 +6,7 @@
 pub mod audio;
 pub mod baresip;
 pub mod bench;
+pub mod cable;
 pub mod company;
 pub mod daemon;
 pub mod events;

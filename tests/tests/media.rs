@@ -10,6 +10,7 @@ use tests::{
     company::Company,
     daemon::Options,
     live::Live,
+    postgres::postgres,
     sim::{Answering, Caller, Intent, Talking, phone::Phone},
     voice::{Heard, Voice},
 };
@@ -245,5 +246,52 @@ async fn baresip_holds_resumes_and_hangs_up() {
     assert_eq!(
         (&call["missed"], &call["ended_by"]),
         (&false.into(), &"agent".into())
+    );
+}
+
+/// The database is a server's, so that the limit concerns recordings alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_both_hear_each_other_and_the_gap_is_marked_and_counted() {
+    let options = Options {
+        store: Some(postgres().database()),
+        most_file_bytes: Some(32 * 1024),
+        ..Options::default()
+    };
+    let company = Company::found(1, &options).await;
+    let phone = company.phone(0, 0);
+    answers(&phone, Talking::Stay);
+    let (client, agent) = voices(&company, Law::A);
+    let (client_words, agent_words) = (speech("caller-ru"), speech("agent-ru"));
+    let caller = company.call(CLIENT, Intent::patient());
+    speak(&caller, &phone, (&client, &agent));
+    // Four seconds are twice what the disk takes.
+    client.wait_for(200, 150);
+    caller.leave();
+    let (at_client, at_agent) = (client.close().samples(), agent.close().samples());
+    assert_continuous("the agent", &agent_words, &at_client);
+    assert_continuous("the client", &client_words, &at_agent);
+
+    let call = company.ended_call(CLIENT).await;
+    assert_eq!(call["cause"], "hung_up", "{call:#}");
+    let recording = &call["recording"];
+    assert_eq!(recording["bytes"], 32 * 1024, "{recording:#}");
+    let error = recording["error"].as_str().unwrap_or_default();
+    assert!(error.contains("cannot be written"), "{recording:#}");
+    let gaps = recording["gaps"].as_array().expect("gaps are marked");
+    assert!(!gaps.is_empty(), "{recording:#}");
+    let sum: u64 = gaps
+        .iter()
+        .filter_map(|gap| gap["length_ms"].as_u64())
+        .sum();
+    assert_eq!(recording["gaps_ms"], sum, "{recording:#}");
+    assert!(sum > 1_000, "{recording:#}");
+    assert_eq!(gaps[0]["reason"], "disk_full");
+    company
+        .daemon
+        .wait_for_log("a recording cannot be written: the call goes on");
+    let metrics = company.metrics().await;
+    assert!(
+        metrics["ringbook_recording_parts_failed_total"] > 0,
+        "{metrics:?}"
     );
 }

@@ -2,7 +2,10 @@
 
 use axum::{Json, extract::State};
 use crm::{Call, CallFilter, Offer, Recording, Route};
-use model::{CallId, CallerIdentity, Explanation, LineId, OrganisationId, PersonId, Rule, UserId};
+use model::{
+    CallId, CallerIdentity, Explanation, GapReason, LineId, OrganisationId, PersonId, RecordingGap,
+    Rule, UserId,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -82,8 +85,35 @@ struct RecordingView {
     bytes: u64,
     /// Sum of the marked gaps in milliseconds.
     gaps_ms: u64,
+    /// The gaps, at most the first 100: the file is silent there.
+    gaps: Vec<GapView>,
     /// Why there is no audio or less than there should be.
     error: Option<String>,
+}
+
+/// A part of a recording that could not be written.
+#[derive(Debug, Serialize, ToSchema)]
+struct GapView {
+    /// Where it begins, in milliseconds from the start of the file.
+    at_ms: u64,
+    /// Its length in milliseconds.
+    length_ms: u64,
+    /// `queue_full`, `disk_full` or `write_failed`.
+    reason: &'static str,
+}
+
+impl From<RecordingGap> for GapView {
+    fn from(gap: RecordingGap) -> Self {
+        Self {
+            at_ms: gap.at_ms,
+            length_ms: gap.length_ms,
+            reason: match gap.reason {
+                GapReason::QueueFull => "queue_full",
+                GapReason::DiskFull => "disk_full",
+                GapReason::WriteFailed => "write_failed",
+            },
+        }
+    }
 }
 
 impl From<Recording> for RecordingView {
@@ -96,6 +126,7 @@ impl From<Recording> for RecordingView {
             length_ms: recording.length_ms,
             bytes: recording.bytes,
             gaps_ms: recording.gaps_ms,
+            gaps: recording.gaps.into_iter().map(GapView::from).collect(),
             error: recording.error,
         }
     }

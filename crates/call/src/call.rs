@@ -3,14 +3,17 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use model::{
-    CallId, CallerIdentity, EventId, Explanation, IdMaker, LineId, Now, OpenCall, TrunkId, UserId,
-    Utc,
+    CallId, CallerIdentity, EventId, Explanation, IdMaker, LineId, Now, OpenCall, RecordingGap,
+    TrunkId, UserId, Utc,
 };
 
 use crate::{
     Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, LegNo, OfferEnd, Output, Party,
     conversation::millis, ledger::Ledger, offer::Offer, probe, recording::Recording,
 };
+
+/// Gaps of a recording whose places are kept; their sum counts them all.
+const MOST_GAPS: usize = 100;
 
 /// Where the call stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub struct Call {
     pub(crate) holders: Vec<LegNo>,
     pub(crate) probes: probe::Probes,
     pub(crate) recording: Recording,
+    pub(crate) gaps: Vec<RecordingGap>,
     pub(crate) outputs: VecDeque<Output>,
 }
 
@@ -138,6 +142,7 @@ impl Call {
             holders: Vec::new(),
             probes: probe::Probes::default(),
             recording: Recording::None,
+            gaps: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -208,6 +213,8 @@ impl Call {
             Input::LegLost(leg, cause) => self.leg_hung_up(context, leg, cause, Party::System),
             Input::Held { leg, held } => self.held(context, leg, held),
             Input::ProbeAnswered(leg) => self.probes.answered(context.now.mono, leg),
+            Input::RecordingGap(gap) if self.gaps.len() < MOST_GAPS => self.gaps.push(gap),
+            Input::RecordingGap(_) => {}
             Input::RecordingClosed(summary) => self.recording_closed(context, summary),
             Input::Shutdown => self.end(context, Cause::Shutdown, Party::System),
             Input::Timer => self.timer(context),

@@ -133,6 +133,7 @@ impl Call {
             length_ms,
             bytes,
             gaps_ms,
+            gaps: std::mem::take(&mut self.gaps),
             error,
         };
         self.commit(context, vec![ready]);

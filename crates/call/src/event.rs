@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId, Rule, TrunkId,
-    UserId, Utc,
+    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId, RecordingGap,
+    Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +177,9 @@ pub enum EventKind {
         bytes: u64,
         /// Sum of the marked gaps in milliseconds.
         gaps_ms: u64,
+        /// The gaps, at most the first 100.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gaps: Vec<RecordingGap>,
         /// Why there is no audio or less than there should be.
         error: Option<String>,
     },

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, Rule, TrunkId, UserId};
+use model::{
+    CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, RecordingGap, Rule, TrunkId,
+    UserId,
+};
 
 use crate::{Cause, EffectEnd, EffectRequest, OfferEnd, Party};
 
@@ -92,6 +95,8 @@ pub enum Input {
     ProbeAnswered(LegNo),
     /// The recording file is closed.
     RecordingClosed(RecordingSummary),
+    /// A part of the recording could not be written; the call goes on.
+    RecordingGap(RecordingGap),
     /// The process stops.
     Shutdown,
     /// Time has passed.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::{
     CallId, CallerIdentity, ClientRef, DeviceId, Explanation, LineId, OrganisationId, PersonId,
-    RecordingId, Rule, TrunkId, UserId, Utc,
+    RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,8 @@ pub struct Recording {
     pub bytes: u64,
     /// Sum of the marked gaps in milliseconds.
     pub gaps_ms: u64,
+    /// The gaps, at most the first 100.
+    pub gaps: Vec<RecordingGap>,
     /// Why there is no audio or less than there should be.
     pub error: Option<String>,
 }

@@ -194,6 +194,7 @@ mod tests {
             length_ms: 0,
             bytes: 0,
             gaps_ms: 0,
+            gaps: Vec::new(),
             error: None,
         })
     }

@@ -19,7 +19,7 @@ pub use id::{
 };
 pub use presence::{AgentChanged, AgentState, AwayReason};
 pub use records::{
-    Agent, Binding, Device, DialogSnapshot, DigestOffer, Directory, Line, MediaSource, OpenCall,
-    Skill, Trunk,
+    Agent, Binding, Device, DialogSnapshot, DigestOffer, Directory, GapReason, Line, MediaSource,
+    OpenCall, RecordingGap, Skill, Trunk,
 };
 pub use time::{Now, Utc};

@@ -160,6 +160,29 @@ pub struct Binding {
     pub user_agent: Option<String>,
 }
 
+/// A part of a recording that could not be written: the file is silent there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingGap {
+    /// Where it begins, in milliseconds from the start of the file.
+    pub at_ms: u64,
+    /// Its length in milliseconds.
+    pub length_ms: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why a part of a recording is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The disk did not keep up.
+    QueueFull,
+    /// No space left on the device.
+    DiskFull,
+    /// Any other failure of a write.
+    WriteFailed,
+}
+
 /// What is needed to end a call properly after a crash: an opaque, versioned blob of `switch`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

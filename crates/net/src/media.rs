@@ -163,6 +163,7 @@ impl MediaPlane {
             },
             threads,
             writer_events,
+            Arc::clone(&counters),
         )?;
         let (failed_sender, failed_opens) = crossbeam_channel::bounded(FAILED_OPENS);
         let mut plane = Self {

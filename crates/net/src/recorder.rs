@@ -31,7 +31,10 @@ pub(crate) use gaps::Gaps;
 pub use repair::repair;
 pub(crate) use writer::gap_event;
 
-use crate::{media::EventSender, wake::Wake};
+use crate::{
+    media::{EventSender, MediaCounters},
+    wake::Wake,
+};
 
 /// Why the recorder could not start.
 #[derive(Debug, Error)]
@@ -73,6 +76,7 @@ impl Recorder {
         settings: RecorderSettings,
         doors: usize,
         events: EventSender,
+        counters: Arc<MediaCounters>,
     ) -> Result<(Self, Vec<WriterDoor>), RecorderError> {
         DirBuilder::new()
             .recursive(true)
@@ -100,6 +104,7 @@ impl Recorder {
             sync,
             Arc::clone(&wake),
             Arc::clone(&ending),
+            counters,
         );
         let thread = Builder::new()
             .name("recorder".into())

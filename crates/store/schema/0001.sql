@@ -135,7 +135,8 @@ CREATE INDEX offers_agent ON offers (agent, call_id);
 
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,
-    ready SMALLINT NOT NULL, length_ms BIGINT NOT NULL, bytes BIGINT NOT NULL, gaps_ms BIGINT NOT NULL, error TEXT
+    ready SMALLINT NOT NULL, length_ms BIGINT NOT NULL, bytes BIGINT NOT NULL, gaps_ms BIGINT NOT NULL, gaps TEXT,
+    error TEXT
 );
 CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
 CREATE INDEX recordings_open ON recordings (call_id) WHERE ready = 0;

@@ -21,7 +21,7 @@ use crate::{
 const COLUMNS: &str = "t.id, t.direction, t.trunk_id, t.line_id, t.number_from, t.number_to, t.person_id, \
      t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.started_at, t.ended_at, t.cause, \
      t.ended_by, t.talk_ms, t.wait_ms, t.missed, \
-     r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.error";
+     r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, r.error";
 const FROM: &str = "calls t LEFT JOIN recordings r ON r.call_id = t.id";
 
 fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
@@ -62,6 +62,10 @@ fn recording(row: &mut Row, call: CallId) -> std::result::Result<Option<Recordin
         length_ms: row.int()?.unsigned_abs(),
         bytes: row.int()?.unsigned_abs(),
         gaps_ms: row.int()?.unsigned_abs(),
+        gaps: match row.opt_text()? {
+            Some(gaps) => from_json(&gaps)?,
+            None => Vec::new(),
+        },
         error: row.opt_text()?,
     }))
 }

@@ -166,13 +166,17 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
              VALUES ($1, $2, $3, $4, 0, 0, 0, 0, NULL) ON CONFLICT (call_id) DO NOTHING",
             args![writing.make_id(), call.0, file.as_str(), at],
         )),
-        EventKind::RecordingReady { file, length_ms, bytes, gaps_ms, error } => {
+        EventKind::RecordingReady { file, length_ms, bytes, gaps_ms, gaps, error } => {
+            let gaps = (!gaps.is_empty()).then(|| json(gaps));
             into.push(Statement::new(
-                "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, error) \
-                 VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8) ON CONFLICT (call_id) DO UPDATE SET \
+                "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, gaps, error) \
+                 VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9) ON CONFLICT (call_id) DO UPDATE SET \
                  file = excluded.file, ready = 1, length_ms = excluded.length_ms, bytes = excluded.bytes, \
-                 gaps_ms = excluded.gaps_ms, error = excluded.error",
-                args![writing.make_id(), call.0, file.as_str(), at, *length_ms, *bytes, *gaps_ms, error.as_deref()],
+                 gaps_ms = excluded.gaps_ms, gaps = excluded.gaps, error = excluded.error",
+                args![
+                    writing.make_id(), call.0, file.as_str(), at, *length_ms, *bytes, *gaps_ms, gaps,
+                    error.as_deref()
+                ],
             ));
         }
         EventKind::Identified { caller } => identified(call, caller, into),

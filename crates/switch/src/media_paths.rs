@@ -7,7 +7,7 @@ use media::{
     Codec, ConversationKey, LegKey, LocalSession, Negotiated, Sdp, SourceRule,
     plane::{Command, Event},
 };
-use model::{CallId, MediaSource, Now, Trunk};
+use model::{CallId, GapReason, MediaSource, Now, RecordingGap, Trunk};
 use sip::transaction::Path;
 
 use crate::{
@@ -136,6 +136,25 @@ impl Switch {
                 };
                 self.tell_call(now, call, call::Input::RecordingClosed(summary));
             }
+            Event::RecordingGap {
+                conversation,
+                at_ms,
+                length_ms,
+                reason,
+            } => {
+                let gap = RecordingGap {
+                    at_ms,
+                    length_ms,
+                    reason: match reason {
+                        media::GapReason::QueueFull => GapReason::QueueFull,
+                        media::GapReason::DiskFull => GapReason::DiskFull,
+                        media::GapReason::WriteFailed => GapReason::WriteFailed,
+                    },
+                };
+                if let Ok(call) = i64::try_from(conversation.0).map(CallId) {
+                    self.tell_call(now, call, call::Input::RecordingGap(gap));
+                }
+            }
             Event::Closed { leg, .. } => {
                 if let Some(port) = self.closing_ports.remove(&leg) {
                     self.ports.give_back(now.mono, port);
@@ -144,8 +163,7 @@ impl Switch {
             Event::Opened { .. }
             | Event::Confirmed { .. }
             | Event::Dtmf { .. }
-            | Event::RecordingStarted { .. }
-            | Event::RecordingGap { .. } => {}
+            | Event::RecordingStarted { .. } => {}
         }
     }
 

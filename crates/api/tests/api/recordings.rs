@@ -22,6 +22,7 @@ async fn with_recording(length: usize) -> (House, Client, String, Vec<u8>) {
         length_ms: 2_000,
         bytes: length as u64,
         gaps_ms: 0,
+        gaps: Vec::new(),
         error: None,
     };
     house.commit(call, vec![ready]).await;

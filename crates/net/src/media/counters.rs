@@ -9,6 +9,7 @@ pub struct MediaCounters {
     rtcp: AtomicU64,
     unreachable: AtomicU64,
     gaps: AtomicU64,
+    failed_writes: AtomicU64,
 }
 
 impl MediaCounters {
@@ -30,6 +31,15 @@ impl MediaCounters {
     /// Parts of recordings dropped because the writer's queue was full.
     pub fn recording_parts_dropped(&self) -> u64 {
         self.gaps.load(Ordering::Relaxed)
+    }
+
+    /// Parts of recordings that could not be written: the disk is full or fails.
+    pub fn recording_parts_failed(&self) -> u64 {
+        self.failed_writes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_failed_write(&self) {
+        self.failed_writes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn add(&self, counted: &mut Counted) {

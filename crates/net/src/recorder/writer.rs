@@ -21,7 +21,11 @@ use super::{
     gaps::{Gaps, millis},
     sync::{Closing, Synchroniser},
 };
-use crate::{abort::AbortOnPanic, media::EventSender, wake::Wake};
+use crate::{
+    abort::AbortOnPanic,
+    media::{EventSender, MediaCounters},
+    wake::Wake,
+};
 
 /// While a file is open the queues are looked at so often. With the tap's 400 ms of collecting, its 40 ms of
 /// grid and a tick, audio is with the writer within 485 ms and what the round itself takes.
@@ -45,6 +49,7 @@ pub(super) struct Writer {
     pub(super) sync: Synchroniser,
     pub(super) wake: Arc<Wake>,
     pub(super) ending: Arc<AtomicBool>,
+    counters: Arc<MediaCounters>,
     recordings: HashMap<ConversationKey, Recording>,
 }
 
@@ -56,6 +61,7 @@ impl Writer {
         sync: Synchroniser,
         wake: Arc<Wake>,
         ending: Arc<AtomicBool>,
+        counters: Arc<MediaCounters>,
     ) -> Self {
         Self {
             folder,
@@ -64,6 +70,7 @@ impl Writer {
             sync,
             wake,
             ending,
+            counters,
             recordings: HashMap::new(),
         }
     }
@@ -168,6 +175,9 @@ impl Writer {
         };
         let range = at_byte / BYTES_PER_FRAME..(at_byte + audio.len() as u64) / BYTES_PER_FRAME;
         let (gap, reason) = recording.write(at_byte, audio, range);
+        if recording.failing {
+            self.counters.count_failed_write();
+        }
         self.sync.note_written();
         self.report(conversation, gap, reason);
     }

@@ -132,7 +132,7 @@ const OF_RUNNER: [Read<RunnerCounters>; 4] = [
     ),
 ];
 
-const OF_MEDIA: [Read<MediaCounters>; 2] = [
+const OF_MEDIA: [Read<MediaCounters>; 3] = [
     (
         (
             "ringbook_rtp_received_total",
@@ -148,6 +148,14 @@ const OF_MEDIA: [Read<MediaCounters>; 2] = [
             TOTAL,
         ),
         MediaCounters::recording_parts_dropped,
+    ),
+    (
+        (
+            "ringbook_recording_parts_failed_total",
+            "Parts of recordings that could not be written: the disk is full or fails.",
+            TOTAL,
+        ),
+        MediaCounters::recording_parts_failed,
     ),
 ];
 

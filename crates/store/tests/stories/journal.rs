@@ -9,7 +9,7 @@ use model::{CallId, DialogSnapshot, Rule};
 use rstest::rstest;
 use store::Store;
 
-use crate::scene::{Kind, Script, UNKNOWN, line, person, person_data, scene, user};
+use crate::scene::{GAP, Kind, Script, UNKNOWN, line, person, person_data, scene, user};
 
 async fn history(store: &Store) -> Vec<crm::Interaction> {
     let filter = InteractionFilter::default();
@@ -61,6 +61,7 @@ async fn a_conversation_becomes_one_call_one_entry_and_one_recording(
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].call, script.call);
     assert_eq!(history[0].agent_name.as_deref(), Some("Anna"));
+    assert_eq!(recording.gaps, [GAP]);
     assert_eq!(
         history[0].recording.as_deref(),
         Some(recording.file.as_str())

@@ -11,12 +11,19 @@ use crm::{
     PersonData, Repository, Role, User, UserData,
 };
 use model::{
-    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId, Rule, TrunkId,
-    UserId, Utc,
+    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, GapReason, LineId,
+    RecordingGap, Rule, TrunkId, UserId, Utc,
 };
 use store::{Options, Store};
 
 use crate::postgres;
+
+/// In every recording.
+pub(crate) const GAP: RecordingGap = RecordingGap {
+    at_ms: 40,
+    length_ms: 20,
+    reason: GapReason::DiskFull,
+};
 
 /// On which database a story runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +254,7 @@ impl Script {
             length_ms,
             bytes: length_ms * 16,
             gaps_ms: 0,
+            gaps: vec![GAP],
             error: None,
         };
         self.event(kind)
