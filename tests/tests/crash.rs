@@ -9,16 +9,18 @@ use std::{
 use serde_json::Value;
 use tests::{
     audio::{Law, recording},
-    company::Company,
+    company::{Agent, Company},
     daemon::Options,
     events::Events,
     live::Live,
     rest::Rest,
-    sim::{Answering, Intent, Outcome, Talking, chance::Chance, phone::Phone},
+    sim::{Answering, Caller, Intent, Outcome, Talking, chance::Chance, phone::Phone},
     voice::Voice,
 };
 
 const MOMENTS: u64 = 20;
+/// With a telephone each, and as many callers in every round.
+const AGENTS: usize = 3;
 /// What a crash may cost of a recording.
 const LAST_SECOND: Duration = Duration::from_secs(1);
 
@@ -50,74 +52,159 @@ impl Acknowledged {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments() {
-    let seed = seed();
-    println!("moments of RINGBOOK_SEED={seed}");
-    let mut chance = Chance::new(seed);
-    let mut company = Company::found(1, &Options::default()).await;
-    let agent = Rest::log_in(
-        &company.daemon.http(),
-        &company.agents[0].login,
-        &company.agents[0].password,
-    )
-    .await;
-    let phone = company.phone(0, 0);
-    let mut acknowledged = Acknowledged::default();
-    let mut events = Events::open(&agent, None).await;
-    let mut numbers = Vec::new();
-    let mut spoken = BTreeMap::new();
-    let mut persons = Vec::new();
-    for round in 0..MOMENTS {
-        let answering = Answering::Answer {
-            after: chance.millis(50, 600),
-            then: Talking::Stay,
-        };
-        // What an earlier call did not reach the telephone for is not to be done in this one.
-        phone.with(|phone, _| phone.script = [answering].into());
-        let number = format!("+7916000{round:04}");
-        let host = u8::try_from(2 + round % 7).unwrap();
+/// One caller of a round, with a voice.
+struct Guest {
+    number: String,
+    voice: Voice,
+    caller: Live<Caller>,
+}
+
+impl Guest {
+    /// Dials from an address of this place in the round.
+    fn dial(company: &Company, round: u64, place: usize) -> Self {
+        let number = format!("+7916{place:03}{round:04}");
+        // Never the addresses of the round before.
+        let host = 2 + (usize::try_from(round).unwrap() * AGENTS + place) % 7;
+        let host = u8::try_from(host).unwrap();
         let voice = Voice::open(company.daemon.address(host, 30_000), Law::A, hum());
         let caller = company.call_from(host, &number, Intent::patient());
-        // The moment is the fault that this test is about.
-        let moment = Instant::now() + chance.millis(0, 3_000);
-        while Instant::now() < moment {
-            voice.speak_to(caller.with(|caller, _| caller.talk.as_ref()?.remote_media));
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        Self {
+            number,
+            voice,
+            caller,
         }
-        // Acknowledged at the last moment.
-        persons.push(
-            company
-                .person(&format!("Client {round}"), &number, None)
-                .await,
-        );
-        company.daemon.kill();
-        if let Some((first, _)) = voice.close().spoke {
-            spoken.insert(number.clone(), moment.saturating_duration_since(first));
-        }
-        numbers.push(number);
-        acknowledged.take(&events);
-        drop(events);
-        let (rang, talked) =
-            caller.with(|caller, _| (caller.provisional.contains(&180), caller.talk.is_some()));
-        company.daemon.begin();
-        match (rang, talked) {
+    }
+
+    /// Speaks as soon as somebody has answered.
+    fn speak(&self) {
+        let answered = |caller: &mut Caller, _| caller.talk.as_ref()?.remote_media;
+        self.voice.speak_to(self.caller.with(answered));
+    }
+
+    /// What the caller learns of the crash.
+    fn is_told(&self, round: u64) {
+        let so_far =
+            |caller: &mut Caller, _| (caller.provisional.contains(&180), caller.talk.is_some());
+        match self.caller.with(so_far) {
             (_, true) => assert_eq!(
-                caller.wait_for_end(),
+                self.caller.wait_for_end(),
                 Outcome::Ended,
                 "round {round}: a conversation gets BYE"
             ),
             (true, false) => {
-                let outcome = caller.wait_for_end();
+                let outcome = self.caller.wait_for_end();
                 let crossed = matches!(outcome, Outcome::Refused(503) | Outcome::Ended);
                 assert!(crossed, "round {round}: {outcome:?}");
             }
             (false, false) => {}
         }
-        drop(caller);
-        phone.wait("the telephone is free", |phone| {
-            phone.calls.iter().all(|call| call.over)
-        });
+    }
+}
+
+/// One agent: a telephone, and a client whose connection comes back after each crash.
+struct Seat {
+    phone: Live<Phone>,
+    rest: Rest,
+    events: Option<Events>,
+    acknowledged: Acknowledged,
+}
+
+impl Seat {
+    async fn take(company: &Company, agent: usize) -> Self {
+        let Agent {
+            login, password, ..
+        } = &company.agents[agent];
+        let mut seat = Self {
+            phone: company.phone(agent, 0),
+            rest: Rest::log_in(&company.daemon.http(), login, password).await,
+            events: None,
+            acknowledged: Acknowledged::default(),
+        };
+        seat.connect().await;
+        seat
+    }
+
+    async fn connect(&mut self) {
+        let cursor = self.acknowledged.cursor.as_deref();
+        self.events = Some(Events::open(&self.rest, cursor).await);
+    }
+
+    /// The process is gone: what came until then is what was acknowledged.
+    fn disconnect(&mut self) {
+        if let Some(events) = self.events.take() {
+            self.acknowledged.take(&events);
+        }
+    }
+
+    /// What the telephone does next. What an earlier call did not reach it for is not to be done in this one.
+    fn will(&self, answering: Answering) {
+        self.phone
+            .with(|phone, _| phone.script = [answering].into());
+    }
+
+    /// Waits for the end of a call, unless it was acknowledged in an earlier connection.
+    async fn knows_the_end(&self, call: &Value) {
+        let wanted = |frame: &Value| frame["call"] == call["id"];
+        let before = |frame: &Value| frame["type"] == "call.ended" && wanted(frame);
+        let events = self.events.as_ref().expect("the client is connected");
+        if !self.acknowledged.frames.iter().any(before) {
+            events.frame("call.ended", wanted).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments() {
+    let seed = seed();
+    println!("moments of RINGBOOK_SEED={seed}");
+    let mut chance = Chance::new(seed);
+    let mut company = Company::found(AGENTS, &Options::default()).await;
+    let mut seats = Vec::new();
+    for agent in 0..AGENTS {
+        seats.push(Seat::take(&company, agent).await);
+    }
+    let mut spoken = BTreeMap::new();
+    let mut persons = Vec::new();
+    for round in 0..MOMENTS {
+        for seat in &seats {
+            seat.will(Answering::Answer {
+                after: chance.millis(50, 600),
+                then: Talking::Stay,
+            });
+        }
+        let begun = Instant::now();
+        let dials: Vec<Duration> = (0..AGENTS).map(|_| chance.millis(0, 400)).collect();
+        // The moment is the fault that this test is about.
+        let moment = begun + chance.millis(0, 3_000);
+        let mut guests: Vec<Guest> = Vec::new();
+        while Instant::now() < moment {
+            if dials
+                .get(guests.len())
+                .is_some_and(|at| begun.elapsed() >= *at)
+            {
+                guests.push(Guest::dial(&company, round, guests.len()));
+            }
+            guests.iter().for_each(Guest::speak);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Acknowledged at the last moment.
+        let person = format!("Client {round}");
+        let number = format!("+7916000{round:04}");
+        persons.push(company.person(&person, &number, None).await);
+        company.daemon.kill();
+        seats.iter_mut().for_each(Seat::disconnect);
+        company.daemon.begin();
+        for guest in guests {
+            guest.is_told(round);
+            if let Some((first, _)) = guest.voice.close().spoke {
+                spoken.insert(guest.number, moment.saturating_duration_since(first));
+            }
+        }
+        for seat in &seats {
+            seat.phone.wait("the telephone is free", |phone| {
+                phone.calls.iter().all(|call| call.over)
+            });
+        }
         let all_ended = |calls: &Value| {
             calls["items"]
                 .as_array()
@@ -127,22 +214,26 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
             .rest
             .until("calls?limit=200", "every call ends", all_ended)
             .await;
-        events = Events::open(&agent, acknowledged.cursor.as_deref()).await;
+        for seat in &mut seats {
+            seat.connect().await;
+        }
     }
     let calls = company.rest.get("calls?limit=200").await;
     let calls = calls["items"].as_array().unwrap();
     for call in calls {
-        let id = call["id"].as_str().unwrap();
-        let ended = |frame: &Value| frame["call"] == id;
-        if !call["agent"].is_null() {
-            events_or_before(&acknowledged, &events, ended).await;
+        let agents = company.agents.iter().zip(&seats);
+        let offered = agents.filter(|(agent, _)| call["agent"] == agent.id.as_str());
+        for (_, seat) in offered {
+            seat.knows_the_end(call).await;
         }
     }
-    acknowledged.take(&events);
-    each_frame_once(&acknowledged.frames);
-    for frame in &acknowledged.frames {
-        let known = |call: &Value| call["id"] == frame["call"];
-        assert!(calls.iter().any(known), "acknowledged and lost: {frame:#}");
+    for seat in &mut seats {
+        seat.disconnect();
+        each_frame_once(&seat.acknowledged.frames);
+        for frame in &seat.acknowledged.frames {
+            let known = |call: &Value| call["id"] == frame["call"];
+            assert!(calls.iter().any(known), "acknowledged and lost: {frame:#}");
+        }
     }
     for call in calls {
         check(&company, call);
@@ -150,6 +241,12 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
     for person in persons {
         company.rest.get(&format!("persons/{person}")).await;
     }
+    let conversations = spoken.len();
+    println!("{} calls, {conversations} conversations", calls.len());
+    assert!(
+        conversations > 20,
+        "{conversations} conversations prove little"
+    );
     for (number, spoken) in spoken {
         let of_number = calls.iter().filter(|call| call["from"] == number.as_str());
         let kept = of_number.map(|call| hummed(&company, call)).max();
@@ -159,10 +256,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
         );
     }
     assert!(
-        calls.len() <= numbers.len() * 2,
+        calls.len() <= usize::try_from(MOMENTS).unwrap() * AGENTS * 2,
         "a call that begins anew after the crash is one more, not many"
     );
-    the_agent_is_free(&company, &phone).await;
+    the_agents_are_free(&company, &seats).await;
 }
 
 /// Two seconds of a tone without a pause.
@@ -190,17 +287,6 @@ fn hummed(company: &Company, call: &Value) -> Duration {
 fn is_over(call: &Value) -> bool {
     call["ended_at"].is_string()
         && (call["recording"].is_null() || call["recording"]["ready"] == true)
-}
-
-async fn events_or_before(
-    acknowledged: &Acknowledged,
-    events: &Events,
-    wanted: impl Fn(&Value) -> bool,
-) {
-    let before = |frame: &&Value| frame["type"] == "call.ended" && wanted(frame);
-    if acknowledged.frames.iter().find(before).is_none() {
-        events.frame("call.ended", &wanted).await;
-    }
 }
 
 fn each_frame_once(frames: &[Value]) {
@@ -241,17 +327,28 @@ fn check(company: &Company, call: &Value) {
     );
 }
 
-/// After all that, one more call goes through.
-async fn the_agent_is_free(company: &Company, phone: &Live<Phone>) {
-    let then = Talking::HangUp {
-        after: Duration::from_millis(200),
-    };
-    let answering = Answering::Answer {
-        after: Duration::from_millis(100),
-        then,
-    };
-    phone.with(|phone, _| phone.script = [answering].into());
-    let caller = company.call_from(9, "+79169999999", Intent::patient());
-    assert_eq!(caller.wait_for_end(), Outcome::Ended);
-    assert_eq!(company.ended_call("+79169999999").await["missed"], false);
+/// After all that, every agent takes one more call.
+async fn the_agents_are_free(company: &Company, seats: &[Seat]) {
+    for seat in seats {
+        seat.will(Answering::Answer {
+            after: Duration::from_millis(100),
+            then: Talking::Stay,
+        });
+    }
+    let number = |place: usize| format!("+7916999000{place}");
+    let callers: Vec<_> = (0..AGENTS)
+        .map(|place| {
+            let host = u8::try_from(6 + place).unwrap();
+            company.call_from(host, &number(place), Intent::patient())
+        })
+        .collect();
+    callers.iter().for_each(Live::wait_for_answer);
+    let mut agents = BTreeSet::new();
+    for (place, caller) in callers.iter().enumerate() {
+        caller.leave();
+        assert_eq!(caller.wait_for_end(), Outcome::HungUp);
+        let call = company.ended_call(&number(place)).await;
+        agents.insert(call["agent"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(agents.len(), AGENTS, "each agent takes one");
 }

@@ -17,6 +17,13 @@ use tests::{
 
 const CLIENT: &str = "+79161234567";
 
+fn with_threads(media_threads: usize) -> Options {
+    Options {
+        media_threads,
+        ..Options::default()
+    }
+}
+
 fn answers(phone: &Live<Phone>, then: Talking) {
     let after = Duration::from_millis(100);
     phone.with(|phone, _| phone.script.push_back(Answering::Answer { after, then }));
@@ -64,14 +71,7 @@ async fn both_hear_each_other_and_the_recording_has_the_client_left_and_the_agen
     #[case] media_threads: usize,
     #[case] law: Law,
 ) {
-    let company = Company::found(
-        1,
-        &Options {
-            media_threads,
-            ..Options::default()
-        },
-    )
-    .await;
+    let company = Company::found(1, &with_threads(media_threads)).await;
     let phone = company.phone(0, 0);
     phone.with(|phone, _| phone.mu_law_only = law == Law::Mu);
     answers(&phone, Talking::Stay);
@@ -123,9 +123,12 @@ async fn both_hear_each_other_and_the_recording_has_the_client_left_and_the_agen
     assert_eq!(call["recording"]["gaps_ms"], 0);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn held_party_hears_silence_packets_and_then_the_agent_again() {
-    let company = Company::found(1, &Options::default()).await;
+async fn held_party_hears_silence_packets_and_then_the_agent_again(
+    #[values(1, 2)] media_threads: usize,
+) {
+    let company = Company::found(1, &with_threads(media_threads)).await;
     let phone = company.phone(0, 0);
     let hold = Talking::Hold {
         after: Duration::from_secs(2),
@@ -173,9 +176,10 @@ async fn held_party_hears_silence_packets_and_then_the_agent_again() {
     );
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn baresip_as_the_agent_hears_the_client_and_is_heard() {
-    let company = Company::found(1, &Options::default()).await;
+async fn baresip_as_the_agent_hears_the_client_and_is_heard(#[values(1, 2)] media_threads: usize) {
+    let company = Company::found(1, &with_threads(media_threads)).await;
     let (user, secret) = company.agents[0].devices[0].clone();
     let mut phone = Baresip::start(
         company.daemon.sip(),
@@ -218,9 +222,10 @@ async fn baresip_as_the_agent_hears_the_client_and_is_heard() {
     );
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn baresip_holds_resumes_and_hangs_up() {
-    let company = Company::found(1, &Options::default()).await;
+async fn baresip_holds_resumes_and_hangs_up(#[values(1, 2)] media_threads: usize) {
+    let company = Company::found(1, &with_threads(media_threads)).await;
     let (user, secret) = company.agents[0].devices[0].clone();
     let mut phone = Baresip::start(
         company.daemon.sip(),

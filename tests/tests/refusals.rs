@@ -233,32 +233,94 @@ async fn bad_input_gets_the_right_4xx_and_the_daemon_lives_on() {
     );
 }
 
-fn register(
+type AnswerTo = fn(&Message, &Message, &str, &str) -> Option<String>;
+
+fn register(raw: &Raw, account: (&str, &str), answer_to: AnswerTo) -> Message {
+    let contact = format!("<sip:{}@{}>", account.0, raw.local);
+    register_as(raw, account, answer_to, 1, (&contact, "60"))
+}
+
+/// REGISTER with these Contact and Expires, as numbers `first` and `first + 1` of one registration.
+fn register_as(
     raw: &Raw,
     (user, secret): (&str, &str),
-    answer_to: fn(&Message, &Message, &str, &str) -> Option<String>,
+    answer_to: AnswerTo,
+    first: u32,
+    (contact, expires): (&str, &str),
 ) -> Message {
     let uri = format!("sip:{}", raw.daemon.ip());
+    let number = first;
     let attempt = |number: u32, authorization: Option<String>| {
         let request = Message::request("REGISTER", &uri, raw.local, &format!("z9hG4bKreg{number}"))
             .with("From", format!("<sip:{user}@{}>;tag=r", raw.daemon.ip()))
             .with("To", format!("<sip:{user}@{}>", raw.daemon.ip()))
             .with("Call-ID", "registration")
             .with("CSeq", format!("{number} REGISTER"))
-            .with("Contact", format!("<sip:{user}@{}>", raw.local))
-            .with("Expires", "60");
+            .with("Contact", contact)
+            .with("Expires", expires);
         match authorization {
             Some(authorization) => request.with("Authorization", authorization),
             None => request,
         }
     };
-    let first = attempt(1, None);
-    let challenge = raw.asks(&first);
+    let challenge = raw.asks(&attempt(number, None));
     assert_eq!(challenge.status(), Some(401));
-    let second = attempt(2, None);
+    let second = attempt(number + 1, None);
     let authorization =
         answer_to(&challenge, &second, user, secret).expect("a challenge that we understand");
-    raw.asks(&attempt(2, Some(authorization)))
+    raw.asks(&attempt(number + 1, Some(authorization)))
+}
+
+/// What the daemon says is registered for the account.
+fn contacts(answer: &Message) -> Vec<String> {
+    let contacts = answer.headers.iter().filter(|(name, _)| name == "Contact");
+    contacts.map(|(_, value)| value.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn device_set_to_both_registers_with_either_digest() {
+    let mut company = Company::found(1, &Options::default()).await;
+    let (user, secret) = company.add_device(0, "both").await;
+    let with: [AnswerTo; 2] = [authorization, authorization_sha256];
+    for (port, answer_to) in [6000, 6001].into_iter().zip(with) {
+        let raw = Raw::open(&company, 21, port);
+        let answer = register(&raw, (&user, &secret), answer_to);
+        assert_eq!(answer.status(), Some(200), "{answer:?}");
+        let own = raw.local.to_string();
+        assert!(contacts(&answer).iter().any(|it| it.contains(&own)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn star_takes_away_every_registration_and_zero_that_of_one_contact() {
+    let company = Company::found(1, &Options::default()).await;
+    let (user, secret) = company.agents[0].devices[0].clone();
+    let account = (user.as_str(), secret.as_str());
+    let raw = Raw::open(&company, 21, 6000);
+    let asks = |number: u32, contact: &str, expires: &str| {
+        register_as(&raw, account, authorization, number, (contact, expires))
+    };
+    let (desk, mobile) = (
+        format!("<sip:desk@{}>", raw.local),
+        format!("<sip:mobile@{}>", raw.local),
+    );
+    assert_eq!(contacts(&asks(1, &desk, "60")).len(), 1);
+    assert_eq!(contacts(&asks(11, &mobile, "60")).len(), 2);
+    let answer = asks(21, &desk, "0");
+    assert_eq!(answer.status(), Some(200));
+    let left = contacts(&answer);
+    assert!(
+        left.len() == 1 && left[0].contains("sip:mobile@"),
+        "{left:?}"
+    );
+    // RFC 3261 §10.2.2: `*` is for leaving only.
+    assert_eq!(asks(31, "*", "60").status(), Some(400));
+    assert_eq!(contacts(&asks(41, &desk, "60")).len(), 2);
+    let answer = asks(51, "*", "0");
+    assert_eq!((answer.status(), contacts(&answer).len()), (Some(200), 0));
+    let trunk = Raw::open(&company, 3, 6001);
+    let call = trunk.asks(&trunk.invite());
+    assert_eq!(call.status(), Some(486), "nobody is registered any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

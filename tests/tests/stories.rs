@@ -477,6 +477,49 @@ async fn unknown_caller_is_offered_to_the_best_qualified_with_a_draft() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_took_is_told_in_words_in_both_languages() {
+    let company = Company::found(2, &Options::default()).await;
+    company.person("Ivan Petrov", CLIENT, Some(0)).await;
+    let phones = [company.phone(0, 0), company.phone(1, 0)];
+    does(&phones[0], refuses(603));
+    does(&phones[1], Answering::Ignore);
+    let caller = company.call(CLIENT, Intent::patient());
+    assert_eq!(caller.wait_for_end(), Outcome::Refused(480));
+    company.ended_call(CLIENT).await;
+    let english = [
+        "Caller: Ivan Petrov",
+        "Agent 0 · assigned manager · chosen",
+        "Agent 0 · assigned manager · passed over: was offered this call before",
+        "; declined",
+        "Offered to Agent 1 (skill 9 for the line",
+        "the client is Agent 0's",
+        "; did not answer",
+        "Considered last:",
+        "No conversation: nobody answered.",
+    ];
+    let russian = [
+        "Звонит: Ivan Petrov",
+        "Agent 0 · закреплённый менеджер · выбран",
+        "Agent 0 · закреплённый менеджер · пропущен: этот звонок ему уже предлагали",
+        "; отклонил",
+        "Предложен: Agent 1 (навык 9 для линии",
+        "клиент закреплён за Agent 0",
+        "; не ответил",
+        "Кого рассматривали в последний раз:",
+        "Разговора не было: никто не ответил.",
+    ];
+    for (language, sentences) in [("en", english), ("ru", russian)] {
+        let told = company
+            .daemon
+            .run(&["trace", CLIENT, "--language", language]);
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        for sentence in sentences {
+            assert!(text.contains(sentence), "no \"{sentence}\" in\n{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn route_is_told_in_words_in_both_languages() {
     let company = Company::found(1, &Options::default()).await;
     let phone = company.phone(0, 0);

@@ -14,6 +14,11 @@ pub enum Party {
     System,
 }
 
+impl Party {
+    /// Everybody there is.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Agent, Self::System];
+}
+
 /// Why a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,6 +48,21 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause there is.
+    pub const ALL: [Self; 11] = [
+        Self::HungUp,
+        Self::CallerCancelled,
+        Self::NobodyFree,
+        Self::NobodyQualified,
+        Self::NobodyAnswered,
+        Self::MediaTimeout,
+        Self::SignallingLost,
+        Self::MediaFailed,
+        Self::Crash,
+        Self::Shutdown,
+        Self::Overload,
+    ];
+
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
     pub fn sip_status(self) -> u16 {
         match self {
@@ -69,6 +89,38 @@ impl Cause {
             Self::Crash => "crash",
             Self::Shutdown => "shutdown",
             Self::Overload => "overload",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does not compile when a cause is added without a place here.
+    fn place(cause: Cause) -> usize {
+        match cause {
+            Cause::HungUp => 0,
+            Cause::CallerCancelled => 1,
+            Cause::NobodyFree => 2,
+            Cause::NobodyQualified => 3,
+            Cause::NobodyAnswered => 4,
+            Cause::MediaTimeout => 5,
+            Cause::SignallingLost => 6,
+            Cause::MediaFailed => 7,
+            Cause::Crash => 8,
+            Cause::Shutdown => 9,
+            Cause::Overload => 10,
+        }
+    }
+
+    #[test]
+    fn every_cause_is_listed_and_is_called_as_the_journal_writes_it() {
+        let places: Vec<usize> = Cause::ALL.into_iter().map(place).collect();
+        assert_eq!(places, (0..Cause::ALL.len()).collect::<Vec<_>>());
+        for cause in Cause::ALL {
+            let written = serde_json::to_string(&cause).unwrap();
+            assert_eq!(written, format!("\"{}\"", cause.name()));
         }
     }
 }

@@ -53,6 +53,18 @@ pub enum OfferEnd {
     MediaFailed,
 }
 
+impl OfferEnd {
+    /// Every end there is.
+    pub const ALL: [Self; 6] = [
+        Self::NoAnswer,
+        Self::Busy,
+        Self::Declined,
+        Self::Unreachable,
+        Self::CallerGone,
+        Self::MediaFailed,
+    ];
+}
+
 /// What happened. Kept apart on purpose: `LineAnswered` (we sent 200 to the client),
 /// `OfferAccepted` (a person took it) and `ConversationStarted`; missed, talk time and service level
 /// use the last.

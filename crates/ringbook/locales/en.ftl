@@ -57,6 +57,7 @@ cause-shutdown = the program was stopping
 cause-overload = a load limit was reached
 recording = Recording: { $file } ({ $length })
 recording-gaps = Recording: { $file } ({ $length }, gaps of { $gaps })
+recording-damaged = Recording: { $file } ({ $length }, gaps of { $gaps }): { $reason }
 recording-failed = Recording: { $reason }
 seconds = { $n } s
 milliseconds = { $n } ms

@@ -57,6 +57,7 @@ cause-shutdown = программа завершала работу
 cause-overload = достигнут предел нагрузки
 recording = Запись: { $file } ({ $length })
 recording-gaps = Запись: { $file } ({ $length }, пропуски { $gaps })
+recording-damaged = Запись: { $file } ({ $length }, пропуски { $gaps }): { $reason }
 recording-failed = Запись: { $reason }
 seconds = { $n } с
 milliseconds = { $n } мс

@@ -273,27 +273,19 @@ impl Tale<'_> {
             }
         }
         if let Some(recording) = &call.recording {
-            let length = self.words.length(recording.length_ms);
-            match &recording.error {
-                Some(reason) => self.say(2, "recording-failed", &[("reason", reason.clone())]),
-                None if recording.gaps_ms > 0 => {
-                    let gaps = self.words.length(recording.gaps_ms);
-                    self.say(
-                        2,
-                        "recording-gaps",
-                        &[
-                            ("file", recording.file.clone()),
-                            ("length", length),
-                            ("gaps", gaps),
-                        ],
-                    );
-                }
-                None => self.say(
-                    2,
-                    "recording",
-                    &[("file", recording.file.clone()), ("length", length)],
-                ),
-            }
+            let facts = [
+                ("file", recording.file.clone()),
+                ("length", self.words.length(recording.length_ms)),
+                ("gaps", self.words.length(recording.gaps_ms)),
+                ("reason", recording.error.clone().unwrap_or_default()),
+            ];
+            let key = match (&recording.error, recording.gaps_ms) {
+                (Some(_), _) if recording.length_ms == 0 => "recording-failed",
+                (Some(_), _) => "recording-damaged",
+                (None, 1..) => "recording-gaps",
+                (None, 0) => "recording",
+            };
+            self.say(2, key, &facts);
         }
     }
 }

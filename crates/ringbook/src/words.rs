@@ -81,6 +81,8 @@ fn texts(language: Language) -> [&'static str; 3] {
 
 #[cfg(test)]
 mod tests {
+    use call::{Cause, OfferEnd, Party};
+
     use super::*;
 
     fn keys(language: Language) -> Vec<&'static str> {
@@ -88,6 +90,20 @@ mod tests {
         lines
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key))
             .collect()
+    }
+
+    /// The codes of the journal that reports make keys from.
+    #[test]
+    fn every_code_of_the_journal_has_words() {
+        let ends = OfferEnd::ALL.map(|it| serde_json::to_value(it).map(|it| ("end", it)));
+        let causes = Cause::ALL.map(|it| serde_json::to_value(it).map(|it| ("cause", it)));
+        let parties = Party::ALL.map(|it| serde_json::to_value(it).map(|it| ("by", it)));
+        let known = keys(Language::English);
+        for code in ends.into_iter().chain(causes).chain(parties) {
+            let (about, code) = code.unwrap();
+            let key = format!("{about}-{}", code.as_str().unwrap());
+            assert!(known.contains(&key.as_str()), "{key}");
+        }
     }
 
     #[test]
