@@ -214,6 +214,9 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
             .rest
             .until("calls?limit=200", "every call ends", all_ended)
             .await;
+        // What recovery says goes out at the first attempt.
+        let failures = company.metrics().await["ringbook_sip_send_failures_total"];
+        assert_eq!(failures, 0, "round {round}");
         for seat in &mut seats {
             seat.connect().await;
         }

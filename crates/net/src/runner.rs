@@ -190,6 +190,7 @@ impl Driver {
 
     async fn run(mut self) {
         self.media_events.read_by_task();
+        self.sockets.writable().await;
         let mut rest = Rest::None;
         loop {
             let wake = self.drain();

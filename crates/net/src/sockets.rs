@@ -107,6 +107,15 @@ impl Sockets {
         self.received.drain(..)
     }
 
+    /// Returns once every socket takes datagrams: the runtime learns of that only when it looks, and refuses until then.
+    pub(crate) async fn writable(&self) {
+        for listener in &self.listeners {
+            if let Err(error) = listener.socket.writable().await {
+                tracing::error!(%error, "a SIP socket cannot be written");
+            }
+        }
+    }
+
     /// UDP may lose it: whoever waits for it asks again.
     pub(crate) fn send(&self, path: Path, bytes: &[u8]) {
         let listener = self

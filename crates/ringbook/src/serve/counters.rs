@@ -101,7 +101,7 @@ const OF_STORE: [Read<Counters>; 2] = [
     ),
 ];
 
-const OF_RUNNER: [Read<RunnerCounters>; 4] = [
+const OF_RUNNER: [Read<RunnerCounters>; 5] = [
     (
         (
             "ringbook_sip_received_total",
@@ -113,6 +113,14 @@ const OF_RUNNER: [Read<RunnerCounters>; 4] = [
     (
         ("ringbook_sip_sent_total", "SIP datagrams sent.", TOTAL),
         |it| it.sent.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_send_failures_total",
+            "SIP datagrams that the system did not take.",
+            TOTAL,
+        ),
+        |it| it.send_failures.load(Ordering::Relaxed),
     ),
     (
         (
