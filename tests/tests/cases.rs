@@ -367,6 +367,28 @@ fn killed_in_a_conversation_both_sides_get_bye() {
 }
 
 #[test]
+fn a_telephone_that_answers_while_the_process_is_down_gets_ack_and_bye() {
+    let (mut centre, caller) = dialled(1, 1, &[answers_after(Duration::from_secs(2))]);
+    let phone = phone_address(0, 0);
+    until_got(&mut centre, phone, "SIP/2.0 180");
+    let killed = centre.now + Duration::from_millis(1_700);
+    centre.run(killed, |_| false);
+    centre.kill();
+    let until = centre.now + SOON;
+    let free = centre.run(until, |centre| {
+        sent_to(centre, phone, "BYE") == 1
+            && centre.phones[&phone].calls.iter().all(|call| call.over)
+    });
+    assert!(free && sent_to(&centre, phone, "ACK") >= 1);
+    assert!(
+        centre.now < killed + Duration::from_secs(5),
+        "{:?}",
+        centre.now
+    );
+    ends_well(&mut centre, caller, Outcome::Refused(503));
+}
+
+#[test]
 fn killed_while_it_rings_the_device_gets_cancel_and_the_caller_503() {
     let (mut centre, caller) = dialled(1, 1, &[Answering::Ignore]);
     let phone = phone_address(0, 0);

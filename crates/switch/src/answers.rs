@@ -3,7 +3,11 @@
 use call::OfferEnd;
 use media::LegKey;
 use model::Now;
-use sip::{Response, dialog::Dialog, transaction::ClientKey};
+use sip::{
+    Response,
+    dialog::Dialog,
+    transaction::{ClientKey, Path},
+};
 
 use crate::{
     device_leg::{has_media, offer_end},
@@ -13,9 +17,15 @@ use crate::{
 };
 
 impl Switch {
-    pub(crate) fn answered(&mut self, now: Now, client: ClientKey, response: &Response) {
+    pub(crate) fn answered(
+        &mut self,
+        now: Now,
+        client: ClientKey,
+        response: &Response,
+        path: Path,
+    ) {
         let Some((key, purpose)) = self.legs.by_client(client) else {
-            return;
+            return self.end_unclaimed(now, client, response, path);
         };
         match purpose {
             Purpose::Invite if !response.is_final() => self.device_progress(now, key, response),
@@ -100,6 +110,26 @@ impl Switch {
         self.set_remote(key);
         let snapshot = self.snapshot(call);
         self.tell_call(now, call, call::Input::LegAnswered { leg: no, snapshot });
+    }
+
+    /// Nobody wants this answer any more: an INVITE of before the crash, whose CANCEL the 200 crossed. Without ACK and BYE
+    /// the telephone would hold the line for 32 s.
+    fn end_unclaimed(&mut self, now: Now, client: ClientKey, response: &Response, path: Path) {
+        if !response.is_success() {
+            return;
+        }
+        let Some(invite) = self.transactions.invite_of(client) else {
+            return;
+        };
+        let contact = self.our_contact(path);
+        let number = invite.cseq().map_or(1, |cseq| cseq.number);
+        let Ok(dialog) = Dialog::uac(invite, response, path, contact) else {
+            return;
+        };
+        let ack = dialog.create_ack(number);
+        self.transactions
+            .ack(now.mono, client, dialog.target_path(), ack);
+        self.end_fork(now, dialog);
     }
 
     /// A fork behind the device answered too: it has its ACK, and gets BYE.

@@ -224,8 +224,10 @@ impl Switch {
             Event::Cancel { server, .. } => self.caller_cancelled(now, server),
             Event::NoAck { server } => self.caller_never_acked(now, server),
             Event::Response {
-                client, response, ..
-            } => self.answered(now, client, &response),
+                client,
+                response,
+                path,
+            } => self.answered(now, client, &response, path),
             Event::Timeout { client } => self.unanswered(now, client),
         }
     }
