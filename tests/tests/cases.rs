@@ -146,6 +146,28 @@ fn agent_hangs_up_while_answered_waits() {
 }
 
 #[test]
+fn a_refusal_that_was_lost_with_the_process_is_said_again() {
+    let answering = Answering::Answer {
+        after: Duration::from_secs(2),
+        then: Talking::HangUp {
+            after: Duration::from_millis(50),
+        },
+    };
+    let (mut centre, caller) = dialled(1, 1, &[answering]);
+    let phone = phone_address(0, 0);
+    centre.world.troubles.store = Store::Takes(Duration::from_millis(200));
+    until_got(&mut centre, phone, "BYE");
+    centre.cut(true);
+    let until = centre.now + SOON;
+    assert!(centre.run(until, |centre| sent_to(centre, caller, "SIP/2.0 480") == 1));
+    centre.kill();
+    let dead = centre.now + Duration::from_millis(1);
+    centre.run(dead, |_| false);
+    centre.cut(false);
+    ends_well(&mut centre, caller, Outcome::Refused(480));
+}
+
+#[test]
 fn two_devices_200_cross() {
     let (mut centre, caller) = dialled(1, 2, &[answers_after(Duration::from_secs(2))]);
     until_talking(&mut centre, caller);

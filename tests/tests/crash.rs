@@ -81,11 +81,15 @@ impl Guest {
         self.voice.speak_to(self.caller.with(answered));
     }
 
-    /// What the caller learns of the crash.
-    fn is_told(&self, round: u64) {
-        let so_far =
-            |caller: &mut Caller, _| (caller.provisional.contains(&180), caller.talk.is_some());
-        match self.caller.with(so_far) {
+    /// Whether a telephone has rung, and whether somebody has answered.
+    fn so_far(&self) -> (bool, bool) {
+        self.caller
+            .with(|caller, _| (caller.provisional.contains(&180), caller.talk.is_some()))
+    }
+
+    /// What the caller who had come so far learns of the crash.
+    fn is_told(&self, so_far: (bool, bool), round: u64) {
+        match so_far {
             (_, true) => assert_eq!(
                 self.caller.wait_for_end(),
                 Outcome::Ended,
@@ -193,9 +197,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_at_20_random_moments(
         persons.push(company.person(&person, &number, None).await);
         company.daemon.kill();
         seats.iter_mut().for_each(Seat::disconnect);
+        let so_far: Vec<_> = guests.iter().map(Guest::so_far).collect();
         company.daemon.begin();
-        for guest in guests {
-            guest.is_told(round);
+        for (guest, so_far) in guests.into_iter().zip(so_far) {
+            guest.is_told(so_far, round);
             if let Some((first, _)) = guest.voice.close().spoke {
                 spoken.insert(guest.number, moment.saturating_duration_since(first));
             }

@@ -283,13 +283,9 @@ async fn on_a_full_disk_both_hear_each_other_and_the_gap_is_marked_and_counted()
     let error = recording["error"].as_str().unwrap_or_default();
     assert!(error.contains("cannot be written"), "{recording:#}");
     let gaps = recording["gaps"].as_array().expect("gaps are marked");
-    assert!(!gaps.is_empty(), "{recording:#}");
-    let sum: u64 = gaps
-        .iter()
-        .filter_map(|gap| gap["length_ms"].as_u64())
-        .sum();
-    assert_eq!(recording["gaps_ms"], sum, "{recording:#}");
-    assert!(sum > 1_000, "{recording:#}");
+    assert_eq!(gaps.len(), 1, "{recording:#}");
+    assert_eq!(recording["gaps_ms"], gaps[0]["length_ms"], "{recording:#}");
+    assert!(recording["gaps_ms"].as_u64() > Some(1_000), "{recording:#}");
     assert_eq!(gaps[0]["reason"], "disk_full");
     company
         .daemon

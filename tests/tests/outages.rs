@@ -76,10 +76,6 @@ async fn a_locked_database_stops_no_call_and_nothing_is_missing_afterwards() {
     let other = Connection::open(company.daemon.folder().join("ringbook.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     calls_without_a_store(&company, &events).await;
-    let written: i64 = other
-        .query_row("SELECT count(*) FROM journal", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(written, 0, "the lock was held");
     other.execute_batch("ROLLBACK").unwrap();
     nothing_is_missing(&company, &events).await;
 }

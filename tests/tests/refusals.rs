@@ -240,16 +240,15 @@ fn register(raw: &Raw, account: (&str, &str), answer_to: AnswerTo) -> Message {
     register_as(raw, account, answer_to, 1, (&contact, "60"))
 }
 
-/// REGISTER with these Contact and Expires, as numbers `first` and `first + 1` of one registration.
+/// REGISTER with these Contact and Expires, as numbers `number` and `number + 1` of one registration.
 fn register_as(
     raw: &Raw,
     (user, secret): (&str, &str),
     answer_to: AnswerTo,
-    first: u32,
+    number: u32,
     (contact, expires): (&str, &str),
 ) -> Message {
     let uri = format!("sip:{}", raw.daemon.ip());
-    let number = first;
     let attempt = |number: u32, authorization: Option<String>| {
         let request = Message::request("REGISTER", &uri, raw.local, &format!("z9hG4bKreg{number}"))
             .with("From", format!("<sip:{user}@{}>;tag=r", raw.daemon.ip()))

@@ -85,7 +85,8 @@ struct RecordingView {
     bytes: u64,
     /// Sum of the marked gaps in milliseconds.
     gaps_ms: u64,
-    /// The gaps, at most the first 100: the file is silent there.
+    /// Where they are, at most the first 100: the file is silent there, or ends before. A crash of the process loses
+    /// these marks.
     gaps: Vec<GapView>,
     /// Why there is no audio or less than there should be.
     error: Option<String>,

@@ -12,9 +12,6 @@ use crate::{
     conversation::millis, ledger::Ledger, offer::Offer, probe, recording::Recording,
 };
 
-/// Gaps of a recording whose places are kept; their sum counts them all.
-const MOST_GAPS: usize = 100;
-
 /// Where the call stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -50,8 +47,6 @@ pub struct Call {
     pub(crate) arrival_journalled: bool,
     pub(crate) started_at: Option<Utc>,
     pub(crate) relayed_ringing: bool,
-    /// Not granted within their deadline; a grant that still comes is given back.
-    pub(crate) overdue_reservations: Vec<(u32, UserId)>,
     pub(crate) holders: Vec<LegNo>,
     pub(crate) probes: probe::Probes,
     pub(crate) recording: Recording,
@@ -138,7 +133,6 @@ impl Call {
             arrival_journalled: false,
             started_at: None,
             relayed_ringing: false,
-            overdue_reservations: Vec::new(),
             holders: Vec::new(),
             probes: probe::Probes::default(),
             recording: Recording::None,
@@ -196,7 +190,7 @@ impl Call {
             Input::EffectEnded { number, end } if self.ledger.end(number) => {
                 self.effect_ended(context, number, Some(end));
             }
-            Input::EffectEnded { number, end } => self.late(context, number, &end),
+            Input::EffectEnded { end, .. } => self.late(context, &end),
             Input::Decided {
                 choice,
                 explanation,
@@ -213,8 +207,7 @@ impl Call {
             Input::LegLost(leg, cause) => self.leg_hung_up(context, leg, cause, Party::System),
             Input::Held { leg, held } => self.held(context, leg, held),
             Input::ProbeAnswered(leg) => self.probes.answered(context.now.mono, leg),
-            Input::RecordingGap(gap) if self.gaps.len() < MOST_GAPS => self.gaps.push(gap),
-            Input::RecordingGap(_) => {}
+            Input::RecordingGap(gap) => self.recording_gap(gap),
             Input::RecordingClosed(summary) => self.recording_closed(context, summary),
             Input::Shutdown => self.end(context, Cause::Shutdown, Party::System),
             Input::Timer => self.timer(context),
@@ -295,7 +288,7 @@ impl Call {
                 if end == Some(EffectEnd::Reserved { granted: true }) {
                     self.reserved();
                 } else {
-                    self.reservation_refused(context, number, end.is_none());
+                    self.reservation_refused(context, end.is_none());
                 }
             }
             (State::Offering { effect }, _) if *effect == number => self.offered(context),
@@ -319,8 +312,9 @@ impl Call {
         }
     }
 
-    /// A result after the effect's end, by its deadline or by another result.
-    fn late(&mut self, context: &mut Context<'_>, number: u32, end: &EffectEnd) {
+    /// A result after the effect's end, by its deadline or by another result. A reservation that is granted too late is
+    /// given back by the release that went out behind it.
+    fn late(&mut self, context: &mut Context<'_>, end: &EffectEnd) {
         match end {
             EffectEnd::Identified(caller) if self.is_open() && self.caller != *caller => {
                 self.caller = Arc::clone(caller);
@@ -328,13 +322,6 @@ impl Call {
                     caller: Arc::clone(caller),
                 };
                 self.commit(context, vec![identified]);
-            }
-            EffectEnd::Reserved { granted: true } => {
-                let overdue = &mut self.overdue_reservations;
-                if let Some(at) = overdue.iter().position(|(effect, _)| *effect == number) {
-                    let (_, agent) = overdue.swap_remove(at);
-                    self.effect(context, Effect::Release { agent });
-                }
             }
             _ => {}
         }

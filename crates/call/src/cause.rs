@@ -114,6 +114,19 @@ mod tests {
         }
     }
 
+    fn seat(party: Party) -> usize {
+        match party {
+            Party::Client => 0,
+            Party::Agent => 1,
+            Party::System => 2,
+        }
+    }
+
+    #[test]
+    fn every_party_is_listed() {
+        assert_eq!(Party::ALL.map(seat), [0, 1, 2]);
+    }
+
     #[test]
     fn every_cause_is_listed_and_is_called_as_the_journal_writes_it() {
         let places: Vec<usize> = Cause::ALL.into_iter().map(place).collect();

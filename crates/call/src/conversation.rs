@@ -2,10 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use model::RecordingGap;
+
 use crate::{
     Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, RecordingSummary,
     call::{Call, Context, State},
 };
+
+/// Gaps of a recording whose places are kept; their sum counts them all.
+const MOST_GAPS: usize = 100;
 
 impl Call {
     pub(crate) fn held(&mut self, context: &mut Context<'_>, leg: LegNo, held: bool) {
@@ -111,6 +116,18 @@ impl Call {
         }
         let effect = self.commit(context, kinds);
         self.state = State::Ending { effect, reject };
+    }
+
+    /// Notes where the file is silent. A long gap is told in parts, and is one all the same.
+    pub(crate) fn recording_gap(&mut self, gap: RecordingGap) {
+        let room = self.gaps.len() < MOST_GAPS;
+        match self.gaps.last_mut() {
+            Some(last) if last.at_ms + last.length_ms == gap.at_ms && last.reason == gap.reason => {
+                last.length_ms += gap.length_ms;
+            }
+            _ if room => self.gaps.push(gap),
+            _ => {}
+        }
     }
 
     pub(crate) fn recording_closed(

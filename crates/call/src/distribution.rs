@@ -53,16 +53,10 @@ impl Call {
 
     /// Refused, or too slow: the next one. A grant that is still on its way is given back by the
     /// release behind it, since effects of one call stay in order.
-    pub(crate) fn reservation_refused(
-        &mut self,
-        context: &mut Context<'_>,
-        number: u32,
-        too_slow: bool,
-    ) {
+    pub(crate) fn reservation_refused(&mut self, context: &mut Context<'_>, too_slow: bool) {
         if let Some(offer) = self.offer.take() {
             self.free_agent(offer.agent, false);
             if too_slow {
-                self.overdue_reservations.push((number, offer.agent));
                 self.effect(context, Effect::Release { agent: offer.agent });
             }
         }

@@ -189,7 +189,7 @@ pub enum EventKind {
         bytes: u64,
         /// Sum of the marked gaps in milliseconds.
         gaps_ms: u64,
-        /// The gaps, at most the first 100.
+        /// Where they are, at most the first 100. A crash of the process loses these marks.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         gaps: Vec<RecordingGap>,
         /// Why there is no audio or less than there should be.
@@ -214,5 +214,27 @@ impl EventKind {
             Self::Ended { .. } => "call.ended",
             Self::RecordingReady { .. } => "recording.ready",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does not compile when an end is added without a place here.
+    fn place(end: OfferEnd) -> usize {
+        match end {
+            OfferEnd::NoAnswer => 0,
+            OfferEnd::Busy => 1,
+            OfferEnd::Declined => 2,
+            OfferEnd::Unreachable => 3,
+            OfferEnd::CallerGone => 4,
+            OfferEnd::MediaFailed => 5,
+        }
+    }
+
+    #[test]
+    fn every_end_of_an_offer_is_listed() {
+        assert_eq!(OfferEnd::ALL.map(place), [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -94,7 +94,7 @@ pub struct Recording {
     pub bytes: u64,
     /// Sum of the marked gaps in milliseconds.
     pub gaps_ms: u64,
-    /// The gaps, at most the first 100.
+    /// Where they are, at most the first 100. A crash of the process loses these marks.
     pub gaps: Vec<RecordingGap>,
     /// Why there is no audio or less than there should be.
     pub error: Option<String>,

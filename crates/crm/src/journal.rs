@@ -66,7 +66,7 @@ pub trait Journal<E>: Send + Sync {
     /// The node that writes.
     fn node(&self) -> u16;
 
-    /// What a crash left, oldest first: the calls of this node without an end, and those whose
-    /// recording is not complete.
+    /// What a crash left, oldest first: the calls of this node without an end, those that ended so lately that
+    /// not every party may have heard of it, and those whose recording is not complete.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
 }

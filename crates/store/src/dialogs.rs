@@ -5,10 +5,16 @@ use std::{collections::VecDeque, time::Duration};
 use model::CallId;
 use tokio::time::Instant;
 
-use crate::database::{Statement, args};
+use crate::{
+    database::{IntoValue, Statement},
+    select::placeholders,
+};
 
 /// Most calls of one transaction.
 const MOST: usize = 64;
+
+/// How long they wait for a transaction that is made for others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Calls that have ended, the oldest first.
 pub(crate) struct Dialogs {
@@ -31,10 +37,10 @@ impl Dialogs {
         self.ended.push_back((Instant::now() + self.kept_for, call));
     }
 
-    /// Returns when something is to be forgotten, which may be never.
+    /// Returns when something has waited too long for a transaction to be forgotten with, which may be never.
     pub(crate) async fn wait(&self) {
         match self.ended.front() {
-            Some((due, _)) => tokio::time::sleep_until(*due).await,
+            Some((due, _)) => tokio::time::sleep_until(*due + PATIENCE).await,
             None => std::future::pending().await,
         }
     }
@@ -48,11 +54,9 @@ impl Dialogs {
     }
 }
 
-/// One statement for each call.
-pub(crate) fn forget(calls: &[CallId]) -> Vec<Statement> {
-    let forget = |call: &CallId| {
-        let sql = "UPDATE calls SET snapshot = NULL WHERE id = $1";
-        Statement::new(sql, args![call.0])
-    };
-    calls.iter().map(forget).collect()
+/// Takes the dialogs from these calls.
+pub(crate) fn forget(calls: &[CallId]) -> Statement {
+    let places = placeholders(1, calls.len());
+    let sql = format!("UPDATE calls SET snapshot = NULL WHERE id IN ({places})");
+    Statement::new(sql, calls.iter().map(|call| call.0.value()).collect())
 }

@@ -42,8 +42,10 @@ fn decode_open(row: &mut Row) -> std::result::Result<OpenCall, sqlx::Error> {
     let arrived_at = Utc::from_micros(row.int()?);
     let started_at = row.opt_int()?.map(Utc::from_micros);
     let cause: Option<Cause> = row.opt_text()?.map(|it| from_word(&it)).transpose()?;
-    // Who cancels while the answer is on its way to the journal is refused although a conversation started.
-    let refused = cause.filter(|it| started_at.is_none() || *it == Cause::CallerCancelled);
+    let missed = row.opt_int()?.is_some_and(|it| it != 0);
+    // A conversation that started is missed all the same if the call ended before the caller was answered; after a
+    // crash nobody knows whether the caller was.
+    let refused = cause.filter(|it| missed || *it == Cause::Crash);
     Ok(OpenCall {
         call,
         arrived_at,
@@ -118,7 +120,7 @@ impl Journal<Event> for Store {
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {
-        let sql = "SELECT t.id, t.arrived_at, t.started_at, t.cause, t.agent, r.file, t.snapshot FROM calls t \
+        let sql = "SELECT t.id, t.arrived_at, t.started_at, t.cause, t.missed, t.agent, r.file, t.snapshot FROM calls t \
                    LEFT JOIN recordings r ON r.call_id = t.id AND r.ready = 0 WHERE t.node = $1 AND t.id IN \
                    (SELECT o.id FROM calls o WHERE o.node = $1 AND (o.ended_at IS NULL OR o.snapshot IS NOT NULL) \
                    UNION SELECT o.call_id FROM recordings o WHERE o.ready = 0) ORDER BY t.id";

@@ -213,7 +213,8 @@ impl Writer {
                     seqs.push(Vec::new());
                 }
                 Work::Forget(calls) => {
-                    let forgotten = self.writing.conn.run(&dialogs::forget(calls)).await;
+                    let forget = [dialogs::forget(calls)];
+                    let forgotten = self.writing.conn.run(&forget).await;
                     forgotten.map_err(Stumble::Nothing)?;
                     seqs.push(Vec::new());
                 }

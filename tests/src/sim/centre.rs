@@ -179,6 +179,11 @@ impl Centre {
         self.at(self.now, Happening::Kill);
     }
 
+    /// From now on the network loses everything, or nothing.
+    pub fn cut(&mut self, cut: bool) {
+        self.network.loss = if cut { 1_000 } else { 0 };
+    }
+
     /// What the exchange holds; nothing while it is down.
     pub fn resources(&self) -> Resources {
         self.switch

@@ -14,6 +14,9 @@ use model::{
 
 use super::chance::Chance;
 
+/// How long the store keeps the dialogs of a call that has ended.
+const DIALOGS_KEPT_MICROS: i64 = 69_000_000;
+
 /// How the store behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -364,9 +367,9 @@ impl World {
                 EventKind::Arrived { .. } => {
                     open.insert(call, fresh(call, event.at));
                 }
-                EventKind::Ended { cause, .. } => {
+                EventKind::Ended { cause, missed, .. } => {
                     if let Some(call) = open.get_mut(&call) {
-                        let refused = call.started_at.is_none() || *cause == Cause::CallerCancelled;
+                        let refused = *missed || *cause == Cause::Crash;
                         call.ended = true;
                         call.refused = refused.then(|| cause.sip_status());
                     }
@@ -414,7 +417,7 @@ fn as_stored(event: &Event) -> Event {
 
 /// When a store that lives forgets the dialogs of a call that ends now.
 fn later(now: Utc) -> Utc {
-    Utc::from_micros(now.micros() + 69_000_000)
+    Utc::from_micros(now.micros() + DIALOGS_KEPT_MICROS)
 }
 
 fn fresh(call: CallId, arrived_at: Utc) -> OpenCall {

@@ -76,8 +76,8 @@ impl Transactions {
         Some(self.begin_client(now, path, invite, &branch, true, true))
     }
 
-    /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL goes out once a provisional answer is there. Nothing happens when the
-    /// INVITE has its final answer already, or when this was no INVITE. The final answer (487, or a 200 that crossed) still comes.
+    /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL goes out once a provisional answer is there, or when none came until no
+    /// copy of the INVITE can be on its way any more. Nothing happens when the INVITE has its final answer already, or when this was no INVITE. The final answer (487, or a 200 that crossed) still comes.
     pub fn cancel(&mut self, now: Duration, client: ClientKey) {
         self.step_client(now, client, Input::Cancel, None);
     }

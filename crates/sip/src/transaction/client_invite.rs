@@ -1,11 +1,12 @@
 //! RFC 3261 figure 5 with RFC 6026 §7.2: the side that sends an INVITE.
 //!
 //! Three states more than the figure say that the user has withdrawn the INVITE, for CANCEL waits for a provisional answer (§9.1).
+//! One departure: where none came in 64 T1 and another T4, CANCEL goes out all the same.
 
 use super::machine::{Action::*, Input, Step};
 use super::timers::Timer::{A, B, C, D, K, M};
 
-/// States of the figure, `Withdrawing` and `Cancelled` added.
+/// States of the figure, `Withdrawing`, `Overdue` and `Cancelled` added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Calling,
@@ -74,8 +75,9 @@ fn withdrawing(input: Input) -> Step<State> {
     }
 }
 
-/// A telephone that came back during the last repetitions may ring for nobody, its 180 lost. §9.1 makes the CANCEL wait
-/// so that it does not overtake its INVITE; after T4 the network has no copy left that could be overtaken (§17.1.2.2).
+/// A telephone that came back during the last repetitions may ring for nobody, its 180 lost. §9.1 says that CANCEL must not
+/// be sent without a provisional answer, lest it overtake its INVITE; after T4 the network has no copy left that could be
+/// overtaken (§17.1.2.2), and a CANCEL that finds nothing does no harm.
 fn overdue(input: Input) -> Step<State> {
     match input {
         Input::Fires(K) => (State::Cancelled, &[Start(B), SendCancel]),

@@ -31,7 +31,8 @@ pub enum Timer {
     I,
     /// How long repetitions of a request other than INVITE are absorbed.
     J,
-    /// How long repetitions of an answer to a request other than INVITE are absorbed.
+    /// How long repetitions of an answer to a request other than INVITE are absorbed, and how long a withdrawn INVITE's last
+    /// copy may be on its way.
     K,
     /// How long an accepted INVITE is remembered by the side that accepted it (RFC 6026 §7.1).
     L,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use call::{Cause, EventKind, Party};
 use crm::{Calls, InteractionFilter, Interactions, Journal, PageRequest};
 use rstest::rstest;
 use store::{Options, Store};
@@ -100,31 +101,62 @@ async fn dialogs_of_an_ended_call_are_kept_and_then_forgotten(
     let store = place.open().await;
     let line = line(&store, "+74950000001").await.id;
     let anna = user(&store, "Anna").await.id;
-    let earlier = Script::new(&store, UNKNOWN, line, anna).await;
-    let earlier_call = earlier.call;
-    earlier.talk(&store).await;
+    for _ in 0..2 {
+        Script::new(&store, UNKNOWN, line, anna)
+            .await
+            .talk(&store)
+            .await;
+    }
+    store.close().await;
+
+    let store = place.open().await;
+    assert_eq!(store.open_calls().await.unwrap().len(), 2);
     store.close().await;
 
     let options = Options {
-        dialogs_kept: Duration::from_millis(300),
+        dialogs_kept: Duration::ZERO,
         ..Options::default()
     };
     let store = Store::open(&place.url, 1, "RU", options).await.unwrap();
-    let later = Script::new(&store, UNKNOWN, line, anna).await;
-    let later_call = later.call;
-    later.talk(&store).await;
-    let mut open = store.open_calls().await.unwrap();
-    assert_eq!(
-        open.iter().map(|it| it.call).collect::<Vec<_>>(),
-        [earlier_call, later_call]
-    );
-    while !open.is_empty() {
-        tokio::task::yield_now().await;
-        open = store.open_calls().await.unwrap();
-    }
-    store.close().await;
+    let gone = async {
+        while !store.open_calls().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("dialogs are forgotten without anything else to write");
+}
+
+/// Who was refused while the answer was on its way to the journal is refused again, not taken for somebody who talked.
+#[rstest]
+#[tokio::test]
+async fn a_caller_who_was_never_answered_is_refused_again(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let place = Place::new(kind).await;
     let store = place.open().await;
-    assert!(store.open_calls().await.unwrap().is_empty());
+    let line = line(&store, "+74950000001").await.id;
+    let anna = user(&store, "Anna").await.id;
+    let mut script = Script::new(&store, UNKNOWN, line, anna).await;
+    store
+        .append(vec![script.arrived(), script.offered(0)])
+        .await
+        .unwrap();
+    store.append(script.answered()).await.unwrap();
+    let hung_up = EventKind::Ended {
+        cause: Cause::HungUp,
+        by: Party::Agent,
+        agent: Some(anna),
+        talk_ms: 0,
+        wait_ms: 100,
+        missed: true,
+    };
+    let ended = script.event(hung_up);
+    store.append(vec![ended]).await.unwrap();
+    let open = store.open_calls().await.unwrap();
+    assert!(open[0].ended && open[0].started_at.is_some());
+    assert_eq!(open[0].refused, Some(480));
 }
 
 /// The child writes calls and prints the place of each as soon as it is acknowledged, until it is
