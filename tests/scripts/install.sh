@@ -21,6 +21,7 @@ rust_is_new_enough || missing+=(rustc-web cargo-web)
 need cc build-essential
 need espeak-ng espeak-ng
 need sox sox
+need lame lame
 case "$wanted" in
   test)
     need sipp sip-tester

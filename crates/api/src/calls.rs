@@ -90,6 +90,12 @@ struct RecordingView {
     gaps: Vec<GapView>,
     /// Why there is no audio or less than there should be.
     error: Option<String>,
+    /// Where to hear the MP3, once it is made.
+    mp3_url: Option<String>,
+    /// Size of the MP3, once it is made.
+    mp3_bytes: Option<u64>,
+    /// Why it cannot be made.
+    mp3_error: Option<String>,
 }
 
 /// A part of a recording that could not be written.
@@ -121,6 +127,9 @@ impl From<Recording> for RecordingView {
     fn from(recording: Recording) -> Self {
         Self {
             url: url(recording.call),
+            mp3_url: recording.mp3_bytes.map(|_| mp3_url(recording.call)),
+            mp3_bytes: recording.mp3_bytes,
+            mp3_error: recording.mp3_error,
             file: recording.file,
             started_at: recording.started_at.into(),
             ready: recording.ready,
@@ -131,6 +140,10 @@ impl From<Recording> for RecordingView {
             error: recording.error,
         }
     }
+}
+
+fn mp3_url(call: CallId) -> String {
+    format!("/api/v1/calls/{call}/recording.mp3")
 }
 
 /// Where the recording of a call is heard.

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use crm::Recording;
 use futures_util::stream;
 use model::CallId;
 use tokio::{
@@ -34,7 +35,9 @@ const CHUNK: usize = 64 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(listen))
+    OpenApiRouter::new()
+        .routes(routes!(listen))
+        .routes(routes!(listen_mp3))
 }
 
 /// Listen to the recording of a call
@@ -51,25 +54,59 @@ async fn listen(
     Path(id): Path<CallId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    rights::see_call(&state, &identity, id).await?;
-    let recording = state
-        .base
-        .calls()
-        .read(id)
-        .await?
-        .recording
-        .ok_or_else(|| Problem::not_found("a recording of this call"))?;
-    let path = within(&state.settings.recordings, &recording.file)?;
-    let (file, length, tag) = open(&path).await?;
-    let wanted = wanted(&headers, length, &tag);
+    let file = recording(&state, &identity, id).await?.file;
+    play(&state, &identity, id, (&file, "audio/wav"), &headers).await
+}
+
+/// Listen to the recording of a call as MP3
+///
+/// Stereo: left the client, right our side. It is made after hang-up; `recording.mp3_url` of the call tells when it is
+/// there. `Range` and `If-Range` are honoured.
+#[utoipa::path(get, path = "/calls/{id}/recording.mp3", tag = "calls",
+    params(("id" = String, Path)),
+    responses((status = 200, content_type = "audio/mpeg"), (status = 206, content_type = "audio/mpeg"),
+        (status = 404), (status = 416)))]
+async fn listen_mp3(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let recording = recording(&state, &identity, id).await?;
+    if recording.mp3_bytes.is_none() {
+        return Err(Problem::not_found("an MP3 of this recording"));
+    }
+    let file = FilePath::new(&recording.file).with_extension("mp3");
+    let file = (&*file.to_string_lossy(), "audio/mpeg");
+    play(&state, &identity, id, file, &headers).await
+}
+
+async fn recording(
+    state: &ApiState,
+    identity: &Identity,
+    id: CallId,
+) -> Result<Recording, Problem> {
+    rights::see_call(state, identity, id).await?;
+    let recording = state.base.calls().read(id).await?.recording;
+    recording.ok_or_else(|| Problem::not_found("a recording of this call"))
+}
+
+/// Answers with a file of this content type.
+async fn play(
+    state: &ApiState,
+    identity: &Identity,
+    id: CallId,
+    (file, kind): (&str, &'static str),
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let path = within(&state.settings.recordings, file)?;
+    let (opened, length, tag) = open(&path).await?;
+    let wanted = wanted(headers, length, &tag);
     // Players ask for many ranges; the one from the start is the act of listening.
     if !matches!(wanted, Wanted::Part { first: 1.., .. }) {
-        tracing::info!(
-            user = %identity.user, call = %id, file = %recording.file,
-            "a recording was listened to"
-        );
+        tracing::info!(user = %identity.user, call = %id, file, "a recording was listened to");
     }
-    respond(file, length, &tag, wanted).await
+    respond(opened, (length, kind), &tag, wanted).await
 }
 
 /// The file's path; a name that leads out of the folder is a defect, never a file.
@@ -117,7 +154,7 @@ fn wanted(headers: &HeaderMap, length: u64, tag: &HeaderValue) -> Wanted {
 
 async fn respond(
     mut file: File,
-    length: u64,
+    (length, kind): (u64, &'static str),
     tag: &HeaderValue,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
@@ -132,7 +169,7 @@ async fn respond(
     let mut response = Response::new(stream(file, count));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("audio/wav"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(count));
     headers.insert(header::ETAG, tag.clone());

@@ -91,6 +91,7 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/calls/{id}", User, User),
         ("/api/v1/calls/{id}/route", User, User),
         ("/api/v1/calls/{id}/recording.wav", User, User),
+        ("/api/v1/calls/{id}/recording.mp3", User, User),
         ("/api/v1/interactions", User, User),
         ("/api/v1/interactions/{id}", User, User),
         ("/api/v1/agents", User, User),

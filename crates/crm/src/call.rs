@@ -98,6 +98,10 @@ pub struct Recording {
     pub gaps: Vec<RecordingGap>,
     /// Why there is no audio or less than there should be.
     pub error: Option<String>,
+    /// Size of the MP3 beside the file, once it is made.
+    pub mp3_bytes: Option<u64>,
+    /// Why it cannot be made.
+    pub mp3_error: Option<String>,
 }
 
 /// One offer of a call to an agent.

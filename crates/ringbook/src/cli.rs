@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     config::{self, Checked, ConfigError},
-    demo, serve, store_open, trace, user, watch,
+    demo, recordings, serve, store_open, trace, user, watch,
     words::Words,
 };
 
@@ -53,6 +53,11 @@ enum Command {
         language: Option<String>,
         #[command(flatten)]
         file: ConfigFile,
+    },
+    /// Look after the recordings.
+    Recordings {
+        #[command(subcommand)]
+        command: recordings::Command,
     },
     /// Log in, print each card as it comes, and tell the daemon that it was shown.
     Watch(watch::Options),
@@ -126,6 +131,11 @@ fn carry_out(command: Command) -> Result<ExitCode> {
                 trace::report(&store, &words, &zone, &number).await
             })?;
             say(&report)?;
+        }
+        Command::Recordings { command } => {
+            let (text, code) = runtime()?.block_on(recordings::carry_out(command))?;
+            say(&text)?;
+            return Ok(code);
         }
         Command::Watch(options) => return runtime()?.block_on(watch::run(options)),
     }

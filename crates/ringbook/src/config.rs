@@ -138,14 +138,20 @@ impl Default for Store {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Recordings {
-    /// Folder of the WAV files.
+    /// Folder of the files.
     pub folder: PathBuf,
+    /// Make an MP3 of each recording after hang-up.
+    pub mp3: bool,
+    /// Bits per second of an MP3, in thousands.
+    pub mp3_kbits: Spanned<u32>,
 }
 
 impl Default for Recordings {
     fn default() -> Self {
         Self {
             folder: PathBuf::from("recordings"),
+            mp3: true,
+            mp3_kbits: spanned(32),
         }
     }
 }
@@ -288,6 +294,12 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         timeout,
         |timeout| format!("rtp_timeout_secs {timeout} is out of range"),
         "write 5 to 3600 seconds",
+    )?;
+    source.demand(
+        [8, 16, 24, 32, 40, 48, 56, 64].contains(config.recordings.mp3_kbits.get_ref()),
+        &config.recordings.mp3_kbits,
+        |kbits| format!("mp3_kbits {kbits} is not a rate of MP3 at 8,000 samples a second"),
+        "write 8, 16, 24, 32, 40, 48, 56 or 64",
     )?;
     Ok(Checked {
         config,

@@ -1,5 +1,6 @@
 //! The daemon: every room is made here and joined to the others by bounded channels.
 
+mod archiving;
 mod counters;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -124,6 +125,11 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         inputs.send(Input::Media(event)).await?;
     }
 
+    let archiving = archiving::start(
+        Arc::new(store.clone()),
+        &checked.config.recordings,
+        folder.clone(),
+    );
     let (changed, watch) = directory::channel();
     tokio::spawn(follow_directory(
         watch,
@@ -143,7 +149,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         commands: commands.clone(),
         directory: changed,
         settings: api_settings,
-        counters: counters::all(&hub, &store, &runner, &media_counters),
+        counters: counters::all(&hub, &store, &runner, &media_counters, archiving.made),
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(api::serve(http, api::router(state), async {
@@ -166,6 +172,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         inputs,
         runner,
         desk,
+        archivist: archiving.task,
         store,
     };
     running.stop().await
@@ -181,6 +188,7 @@ struct Running {
     inputs: mpsc::Sender<Input>,
     runner: Runner,
     desk: JoinHandle<()>,
+    archivist: Option<JoinHandle<()>>,
     store: Store,
 }
 
@@ -205,6 +213,10 @@ impl Running {
         tokio::task::spawn_blocking(move || self.runner.join()).await?;
         if timeout(FAREWELL, self.desk).await.is_err() {
             tracing::warn!("the journal did not take everything in time");
+        }
+        if let Some(archivist) = self.archivist {
+            // What it was making is begun anew at the next start.
+            archivist.abort();
         }
         if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");

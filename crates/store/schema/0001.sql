@@ -136,9 +136,10 @@ CREATE INDEX offers_agent ON offers (agent, call_id);
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,
     ready SMALLINT NOT NULL, length_ms BIGINT NOT NULL, bytes BIGINT NOT NULL, gaps_ms BIGINT NOT NULL, gaps TEXT,
-    error TEXT
+    error TEXT, mp3_at BIGINT, mp3_bytes BIGINT, mp3_error TEXT
 );
 CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
+CREATE INDEX recordings_without_mp3 ON recordings (id) WHERE ready = 1 AND mp3_at IS NULL;
 CREATE INDEX recordings_open ON recordings (call_id) WHERE ready = 0;
 
 CREATE TABLE interactions (

@@ -20,8 +20,9 @@ use crate::{
 
 const COLUMNS: &str = "t.id, t.direction, t.trunk_id, t.line_id, t.number_from, t.number_to, t.person_id, \
      t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.started_at, t.ended_at, t.cause, \
-     t.ended_by, t.talk_ms, t.wait_ms, t.missed, \
-     r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, r.error";
+     t.ended_by, t.talk_ms, t.wait_ms, t.missed";
+pub(crate) const RECORDING: &str = "r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, \
+     r.error, r.mp3_bytes, r.mp3_error";
 const FROM: &str = "calls t LEFT JOIN recordings r ON r.call_id = t.id";
 
 fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
@@ -49,7 +50,10 @@ fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
     })
 }
 
-fn recording(row: &mut Row, call: CallId) -> std::result::Result<Option<Recording>, sqlx::Error> {
+pub(crate) fn recording(
+    row: &mut Row,
+    call: CallId,
+) -> std::result::Result<Option<Recording>, sqlx::Error> {
     let Some(id) = row.opt_int()? else {
         return Ok(None);
     };
@@ -67,6 +71,8 @@ fn recording(row: &mut Row, call: CallId) -> std::result::Result<Option<Recordin
             None => Vec::new(),
         },
         error: row.opt_text()?,
+        mp3_bytes: row.opt_int()?.map(i64::unsigned_abs),
+        mp3_error: row.opt_text()?,
     }))
 }
 
@@ -102,14 +108,16 @@ fn decode_offer(row: &mut Row) -> std::result::Result<Offer, sqlx::Error> {
 #[async_trait]
 impl Calls for Store {
     async fn read(&self, id: CallId) -> Result<Call> {
-        let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE t.id = $1");
+        let sql = format!("SELECT {COLUMNS}, {RECORDING} FROM {FROM} WHERE t.id = $1");
         let rows = self.rows(&sql, &args![id.0]).await?;
         let mut row = rows.into_iter().next().ok_or(Error::NotFound("call"))?;
         Ok(decode(&mut row).map_err(Failure::Database)?)
     }
 
     async fn list(&self, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
-        let mut select = Select::new(format!("SELECT {COLUMNS} FROM {FROM} WHERE 1 = 1"));
+        let mut select = Select::new(format!(
+            "SELECT {COLUMNS}, {RECORDING} FROM {FROM} WHERE 1 = 1"
+        ));
         const TOOK_PART: &str = "t.id IN (SELECT vo.call_id FROM offers vo WHERE vo.agent = ?)";
         if let Some(agent) = filter.agent {
             select.and(TOOK_PART, args![agent.0]);

@@ -33,6 +33,7 @@ mod open_error;
 mod organisation;
 mod person;
 mod readers;
+mod recording;
 mod repository;
 mod rights;
 mod schema;

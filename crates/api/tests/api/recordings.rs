@@ -1,6 +1,7 @@
 //! Listening, whole and by ranges.
 
 use call::EventKind;
+use crm::{Mp3, Recordings as _};
 use reqwest::Method;
 
 use crate::house::{Answer, Client, House};
@@ -78,6 +79,32 @@ async fn a_recording_is_streamed_whole_and_by_ranges() {
     let head = anna.send(anna.request(Method::HEAD, &path)).await.is(200);
     assert_eq!(head.header("content-length"), "300000");
     assert!(head.bytes.is_empty());
+}
+
+#[tokio::test]
+async fn an_mp3_can_be_heard_once_it_is_made() {
+    let (house, anna, call, _) = with_recording(10).await;
+    let path = format!("{call}/recording.mp3");
+    let missing = anna.get(&path).await.is(404).json();
+    assert!(missing["detail"].as_str().unwrap().contains("MP3"));
+    let described = anna.get(&call).await.is(200).json();
+    assert!(described["recording"]["mp3_url"].is_null());
+
+    let waiting = house.store.without_mp3(1).await.unwrap().remove(0);
+    let file = house.recordings.join(waiting.file).with_extension("mp3");
+    std::fs::write(file, [7; 1_000]).unwrap();
+    let made = Mp3::Made { bytes: 1_000 };
+    house.store.set_mp3(waiting.id, made).await.unwrap();
+    let described = anna.get(&call).await.is(200).json();
+    assert_eq!(described["recording"]["mp3_bytes"], 1_000);
+    let url = described["recording"]["mp3_url"].as_str().unwrap();
+    let whole = anna.get(url).await.is(200);
+    assert_eq!(whole.header("content-type"), "audio/mpeg");
+    assert_eq!(whole.bytes, [7; 1_000]);
+    let part = range(&anna, &path, &[("range", "bytes=990-")])
+        .await
+        .is(206);
+    assert_eq!(part.header("content-range"), "bytes 990-999/1000");
 }
 
 #[tokio::test]

@@ -210,10 +210,10 @@ async fn agents_see_calls_they_took_part_in_and_those_of_their_clients() {
     );
     carla.get(&format!("calls/{call}")).await.is(404);
     carla.get(&format!("calls/{call}/route")).await.is(404);
-    carla
-        .get(&format!("calls/{call}/recording.wav"))
-        .await
-        .is(404);
+    for kind in ["wav", "mp3"] {
+        let path = format!("calls/{call}/recording.{kind}");
+        carla.get(&path).await.is(404);
+    }
     let history = carla.get("interactions").await.is(200).json();
     assert_eq!(history["items"].as_array().unwrap().len(), 1);
     let history = boris.get("interactions").await.is(200).json();

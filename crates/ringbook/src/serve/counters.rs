@@ -1,6 +1,9 @@
 //! What `/metrics` shows, by name.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use api::Counter;
 use cti::{Counts, Hub};
@@ -185,6 +188,7 @@ pub(super) fn all(
     store: &Store,
     runner: &Runner,
     media: &Arc<MediaCounters>,
+    mp3_made: Arc<AtomicU64>,
 ) -> Vec<Counter> {
     let of_hub = OF_HUB.map(|(what, read)| {
         let hub = hub.clone();
@@ -202,6 +206,10 @@ pub(super) fn all(
         let media = Arc::clone(media);
         counter(what, move || read(&media))
     });
-    let counters = of_hub.into_iter().chain(of_store);
+    let of_archive = counter(
+        ("ringbook_mp3_made_total", "MP3 files made.", TOTAL),
+        move || mp3_made.load(Ordering::Relaxed),
+    );
+    let counters = of_hub.into_iter().chain(of_store).chain([of_archive]);
     counters.chain(of_runner).chain(of_media).collect()
 }

@@ -18,6 +18,7 @@ mod crash;
 mod identification;
 mod journal;
 mod opening;
+mod recording;
 mod scene;
 mod users;
 mod writer;

@@ -1,0 +1,148 @@
+//! Whether every conversation has sound or a stated reason, and every file its call.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crm::{Recording, Recordings};
+use model::RecordingId;
+
+/// Recordings read at a time.
+const PAGE: u32 = 500;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Recordings whose file is as the journal says.
+    pub whole: u64,
+    /// Of these, those with an MP3 as the journal says.
+    pub with_mp3: u64,
+    /// Recordings without sound, or with less than there should be, whose reason is stored.
+    pub explained: u64,
+    /// Conversations whose line is not recorded.
+    pub not_ordered: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong with one file, named relative to the recordings folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// The journal knows it, the folder does not.
+    Missing(String),
+    /// It has another length than the journal says, in bytes.
+    OtherLength {
+        /// The file.
+        file: String,
+        /// As the journal says.
+        expected: u64,
+        /// As it is.
+        found: u64,
+    },
+    /// It cannot be looked at.
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// No call of the journal has it.
+    Stray(String),
+}
+
+/// Compares the journal with the folder, file by file. What is being recorded or converted meanwhile is left out.
+///
+/// # Errors
+/// The database does not answer, or the folder cannot be read.
+pub async fn verify(recordings: &dyn Recordings, folder: &Path) -> crm::Result<Verification> {
+    // The folder first: what is recorded from now on is in the journal, and not among these.
+    let (files, unreadable) = files_below(folder);
+    let mut verification = Verification {
+        not_ordered: recordings.conversations_without().await?,
+        problems: unreadable,
+        ..Verification::default()
+    };
+    let mut known = HashSet::new();
+    let mut after = RecordingId(0);
+    loop {
+        let page = recordings.after(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for recording in page {
+            let wav = PathBuf::from(&recording.file);
+            known.insert(wav.with_extension("mp3"));
+            known.insert(wav.with_extension("mp3.part"));
+            known.insert(wav);
+            if recording.ready {
+                verification.judge(folder, &recording);
+            }
+        }
+    }
+    let strays = files.into_iter().filter(|file| !known.contains(file));
+    let strays = strays.map(|file| Problem::Stray(file.display().to_string()));
+    verification.problems.extend(strays);
+    verification.problems.sort();
+    Ok(verification)
+}
+
+impl Verification {
+    fn judge(&mut self, folder: &Path, recording: &Recording) {
+        if recording.error.is_some() {
+            self.explained += 1;
+        }
+        if recording.error.is_some() && recording.length_ms == 0 {
+            return;
+        }
+        let wav = check(folder, recording.file.clone(), recording.bytes);
+        let mp3 = recording.mp3_bytes.map(|bytes| {
+            let file = Path::new(&recording.file).with_extension("mp3");
+            check(folder, file.display().to_string(), bytes)
+        });
+        self.whole += u64::from(wav.is_none());
+        self.with_mp3 += u64::from(mp3 == Some(None));
+        self.problems.extend(wav.into_iter().chain(mp3.flatten()));
+    }
+}
+
+fn check(folder: &Path, file: String, expected: u64) -> Option<Problem> {
+    match fs::metadata(folder.join(&file)) {
+        Ok(metadata) if metadata.len() == expected => None,
+        Ok(metadata) => Some(Problem::OtherLength {
+            file,
+            expected,
+            found: metadata.len(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Problem::Missing(file)),
+        Err(error) => Some(Problem::Unreadable {
+            file,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Every file below the folder, relative to it; and the folders that cannot be read.
+fn files_below(folder: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        let entries = fs::read_dir(&next).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match entries {
+            Ok(entries) => {
+                for path in entries.into_iter().map(|entry| entry.path()) {
+                    if path.is_dir() {
+                        open.push(path);
+                    } else if let Ok(name) = path.strip_prefix(folder) {
+                        files.push(name.to_owned());
+                    }
+                }
+            }
+            Err(error) => problems.push(Problem::Unreadable {
+                file: next.display().to_string(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+    (files, problems)
+}
