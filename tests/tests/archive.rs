@@ -1,6 +1,6 @@
 //! What becomes of a recording after hang-up, by the real program and the real `lame`.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
 use tests::{
     audio::{Law, assert_heard, assert_not_heard, speech},
@@ -77,6 +77,8 @@ async fn after_hang_up_there_is_an_mp3_with_the_client_left_and_the_agent_right(
     assert_not_heard("the agent on the left", &agent_words, &left);
     assert_not_heard("the client on the right", &client_words, &right);
     assert_eq!(company.metrics().await["ringbook_mp3_made_total"], 1);
+    let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&mp3), mode(&wav), "nobody else may hear it");
 
     let verify = |language: &str| {
         let arguments = ["recordings", "verify", "--language", language];
@@ -87,10 +89,15 @@ async fn after_hang_up_there_is_an_mp3_with_the_client_left_and_the_agent_right(
     std::fs::remove_file(mp3.with_extension("decoded.wav")).unwrap();
     let (code, text) = verify("en");
     assert!(
-        code == Some(0) && text.contains("Whole recordings: 1, with MP3: 1."),
+        code == Some(0)
+            && text.contains(
+                "Whole recordings: 1, with MP3: 1, MP3 to be made: 0, MP3 impossible: 0."
+            ),
         "{text}"
     );
-    std::fs::write(wav.with_file_name("other.wav"), "nobody's").unwrap();
+    let other = std::fs::File::create(wav.with_file_name("other.wav")).unwrap();
+    let earlier = std::time::SystemTime::now() - Duration::from_secs(120);
+    other.set_modified(earlier).unwrap();
     let longer = [heard.as_slice(), b"!"].concat();
     std::fs::write(&mp3, longer).unwrap();
     std::fs::remove_file(&wav).unwrap();

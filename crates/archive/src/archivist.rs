@@ -1,12 +1,13 @@
 //! Takes finished recordings from the database, oldest first.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crm::{Mp3, Recordings, WavFile};
@@ -22,6 +23,8 @@ const RETRY: Duration = Duration::from_secs(60);
 const BATCH: u32 = 16;
 /// Attempts at one recording by one process; then the reason is stored.
 const ATTEMPTS: u32 = 3;
+/// With more recordings postponed it is not their fault: nothing is given up.
+const MOST_POSTPONED: usize = 100;
 
 /// What an archivist works with.
 #[derive(Clone, Debug)]
@@ -51,15 +54,15 @@ pub struct Archivist {
     recordings: Arc<dyn Recordings>,
     settings: Settings,
     made: Arc<AtomicU64>,
-    /// The recording that failed last, and how often.
-    failing: Option<(RecordingId, u32)>,
+    /// Recordings that failed: until when others come first, and how often.
+    postponed: HashMap<RecordingId, (Instant, u32)>,
 }
 
 /// How the work went.
 enum Round {
     /// There may be more.
     Done,
-    /// Nothing waits.
+    /// Nothing is to be done now.
     Idle,
     /// Nothing can be done for a while.
     Stuck,
@@ -73,7 +76,7 @@ impl Archivist {
             recordings,
             settings,
             made: Arc::default(),
-            failing: None,
+            postponed: HashMap::new(),
         }
     }
 
@@ -95,15 +98,24 @@ impl Archivist {
     }
 
     async fn round(&mut self) -> Round {
-        let waiting = match self.recordings.without_mp3(BATCH).await {
-            Ok(waiting) if waiting.is_empty() => return Round::Idle,
+        let limit = BATCH + u32::try_from(self.postponed.len()).unwrap_or(0);
+        let waiting = match self.recordings.without_mp3(limit).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::warn!(%error, "recordings without MP3 cannot be read; trying again");
                 return Round::Stuck;
             }
         };
-        for recording in waiting {
+        let now = Instant::now();
+        let due = |recording: &WavFile| {
+            let postponed = self.postponed.get(&recording.id);
+            postponed.is_none_or(|(until, _)| *until <= now)
+        };
+        let due: Vec<WavFile> = waiting.into_iter().filter(due).collect();
+        if due.is_empty() {
+            return Round::Idle;
+        }
+        for recording in due {
             if let Round::Stuck = self.convert(&recording).await {
                 return Round::Stuck;
             }
@@ -114,23 +126,34 @@ impl Archivist {
     async fn convert(&mut self, recording: &WavFile) -> Round {
         let wav = self.settings.folder.join(&recording.file);
         let mp3 = mp3_path(&wav);
-        let outcome = match self.settings.encoder.encode(&wav, &mp3).await {
+        let encoder = &self.settings.encoder;
+        let outcome = match encoder.encode(&wav, &mp3, recording.length).await {
             Ok(bytes) => Mp3::Made { bytes },
-            Err(Trouble::BadRecording(reason)) => Mp3::Failed { reason },
-            Err(Trouble::Failed(reason)) if self.failed_for_good(recording.id) => {
-                Mp3::Failed { reason }
-            }
-            Err(trouble) => {
-                tracing::warn!(file = %recording.file, error = %trouble, "no MP3 of a recording; trying again");
+            Err(Trouble::BadRecording) => given_up(&Trouble::BadRecording),
+            Err(trouble @ (Trouble::NoProgram { .. } | Trouble::NoRoom(_))) => {
+                tracing::warn!(error = %trouble, "no MP3 can be made; recordings wait");
                 return Round::Stuck;
             }
+            Err(trouble) => {
+                let attempts = self.postpone(recording.id);
+                tracing::warn!(file = %recording.file, attempts, error = %trouble, "no MP3 of a recording");
+                if attempts < ATTEMPTS || self.postponed.len() > MOST_POSTPONED {
+                    return Round::Done;
+                }
+                given_up(&trouble)
+            }
         };
+        self.note(recording, outcome).await
+    }
+
+    async fn note(&mut self, recording: &WavFile, outcome: Mp3) -> Round {
         if let Mp3::Failed { reason } = &outcome {
             tracing::error!(file = %recording.file, reason, "no MP3 of a recording; its WAV stays");
         }
         let made = matches!(outcome, Mp3::Made { .. });
         match self.recordings.set_mp3(recording.id, outcome).await {
             Ok(()) => {
+                self.postponed.remove(&recording.id);
                 self.made.fetch_add(u64::from(made), Ordering::Relaxed);
                 Round::Done
             }
@@ -141,11 +164,19 @@ impl Archivist {
         }
     }
 
-    fn failed_for_good(&mut self, recording: RecordingId) -> bool {
-        let before = self.failing.filter(|(id, _)| *id == recording);
-        let attempts = before.map_or(0, |(_, attempts)| attempts) + 1;
-        self.failing = Some((recording, attempts));
-        attempts >= ATTEMPTS
+    /// Others come first; how often it has failed.
+    fn postpone(&mut self, recording: RecordingId) -> u32 {
+        let until = Instant::now() + self.settings.retry;
+        let (due, attempts) = self.postponed.entry(recording).or_insert((until, 0));
+        *due = until;
+        *attempts += 1;
+        *attempts
+    }
+}
+
+fn given_up(trouble: &Trouble) -> Mp3 {
+    Mp3::Failed {
+        reason: trouble.to_string(),
     }
 }
 

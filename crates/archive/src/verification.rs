@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crm::{Recording, Recordings};
@@ -12,14 +13,21 @@ use model::RecordingId;
 /// Recordings read at a time.
 const PAGE: u32 = 500;
 
+/// Facts of a call may be in the journal so much later than its file is in the folder.
+const LATE: Duration = Duration::from_secs(60);
+
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     /// Recordings whose file is as the journal says.
     pub whole: u64,
-    /// Of these, those with an MP3 as the journal says.
+    /// Recordings whose MP3 is as the journal says.
     pub with_mp3: u64,
-    /// Recordings without sound, or with less than there should be, whose reason is stored.
+    /// Recordings whose MP3 is still to be made.
+    pub waiting: u64,
+    /// Recordings whose MP3 cannot be made; the reason is stored.
+    pub without_mp3: u64,
+    /// Recordings without sound, or with gaps, whose reason or places are stored.
     pub explained: u64,
     /// Conversations whose line is not recorded.
     pub not_ordered: u64,
@@ -48,16 +56,18 @@ pub enum Problem {
         /// What the system said.
         reason: String,
     },
-    /// No call of the journal has it.
+    /// No call of the journal has it, and it is older than a minute: facts of calls may be late, not that late.
     Stray(String),
+    /// It has no sound, and no reason for that is stored.
+    Silent(String),
 }
 
 /// Compares the journal with the folder, file by file. What is being recorded or converted meanwhile is left out.
 ///
 /// # Errors
-/// The database does not answer, or the folder cannot be read.
+/// The database does not answer.
 pub async fn verify(recordings: &dyn Recordings, folder: &Path) -> crm::Result<Verification> {
-    // The folder first: what is recorded from now on is in the journal, and not among these.
+    // The folder first: what is recorded from now on is not among these.
     let (files, unreadable) = files_below(folder);
     let mut verification = Verification {
         not_ordered: recordings.conversations_without().await?,
@@ -72,8 +82,9 @@ pub async fn verify(recordings: &dyn Recordings, folder: &Path) -> crm::Result<V
         after = last.id;
         for recording in page {
             let wav = PathBuf::from(&recording.file);
-            known.insert(wav.with_extension("mp3"));
-            known.insert(wav.with_extension("mp3.part"));
+            if recording.mp3_error.is_none() {
+                known.insert(wav.with_extension("mp3"));
+            }
             known.insert(wav);
             if recording.ready {
                 verification.judge(folder, &recording);
@@ -89,11 +100,16 @@ pub async fn verify(recordings: &dyn Recordings, folder: &Path) -> crm::Result<V
 
 impl Verification {
     fn judge(&mut self, folder: &Path, recording: &Recording) {
-        if recording.error.is_some() {
-            self.explained += 1;
+        self.explained += u64::from(recording.error.is_some() || recording.gaps_ms > 0);
+        match (recording.length_ms, &recording.error) {
+            (0, Some(_)) => return,
+            (0, None) => self.problems.push(Problem::Silent(recording.file.clone())),
+            _ => {}
         }
-        if recording.error.is_some() && recording.length_ms == 0 {
-            return;
+        match (recording.mp3_bytes, &recording.mp3_error) {
+            (None, None) => self.waiting += 1,
+            (None, Some(_)) => self.without_mp3 += 1,
+            _ => {}
         }
         let wav = check(folder, recording.file.clone(), recording.bytes);
         let mp3 = recording.mp3_bytes.map(|bytes| {
@@ -122,7 +138,7 @@ fn check(folder: &Path, file: String, expected: u64) -> Option<Problem> {
     }
 }
 
-/// Every file below the folder, relative to it; and the folders that cannot be read.
+/// Every file below the folder that is older than a minute, relative to it; and the folders that cannot be read.
 fn files_below(folder: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     let mut open = vec![folder.to_owned()];
@@ -130,10 +146,11 @@ fn files_below(folder: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
         let entries = fs::read_dir(&next).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         match entries {
             Ok(entries) => {
-                for path in entries.into_iter().map(|entry| entry.path()) {
-                    if path.is_dir() {
+                for entry in entries.into_iter().filter(is_ours) {
+                    let path = entry.path();
+                    if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                         open.push(path);
-                    } else if let Ok(name) = path.strip_prefix(folder) {
+                    } else if let (Ok(name), true) = (path.strip_prefix(folder), is_old(&entry)) {
                         files.push(name.to_owned());
                     }
                 }
@@ -145,4 +162,14 @@ fn files_below(folder: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
         }
     }
     (files, problems)
+}
+
+/// The file system's own folder, where the recordings are a disk of their own, is not.
+fn is_ours(entry: &fs::DirEntry) -> bool {
+    entry.file_name() != "lost+found"
+}
+
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let age = entry.metadata().and_then(|metadata| metadata.modified());
+    age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LATE))
 }

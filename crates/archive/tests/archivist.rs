@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -21,30 +22,28 @@ use std::{
 use archive::{Archivist, Encoder, Sample, Settings};
 use async_trait::async_trait;
 use crm::{Mp3, Recording, Recordings, Result, WavFile};
-use model::{CallId, RecordingId};
+use model::RecordingId;
 
 const FILE: &str = "2026/03/02/7.wav";
+const FIRST: RecordingId = RecordingId(1);
 const HEADER: &[u8] = b"HEAD";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One recording, and what was noted of it.
+/// Recordings that wait, and what was noted of them.
 #[derive(Default)]
 struct Desk {
     asked: AtomicU32,
-    noted: Mutex<Option<Mp3>>,
+    waiting: Vec<WavFile>,
+    noted: Mutex<BTreeMap<RecordingId, Mp3>>,
 }
 
 #[async_trait]
 impl Recordings for Desk {
-    async fn without_mp3(&self, _limit: u32) -> Result<Vec<WavFile>> {
-        let waiting = WavFile {
-            id: RecordingId(1),
-            call: CallId(7),
-            file: FILE.to_owned(),
-        };
+    async fn without_mp3(&self, limit: u32) -> Result<Vec<WavFile>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let noted = self.noted.lock().unwrap().is_some();
-        Ok(if noted { Vec::new() } else { vec![waiting] })
+        let noted = self.noted.lock().unwrap();
+        let waiting = self.waiting.iter().filter(|it| !noted.contains_key(&it.id));
+        Ok(waiting.take(limit as usize).cloned().collect())
     }
 
     async fn after(&self, _after: RecordingId, _limit: u32) -> Result<Vec<Recording>> {
@@ -56,8 +55,7 @@ impl Recordings for Desk {
     }
 
     async fn set_mp3(&self, id: RecordingId, mp3: Mp3) -> Result<()> {
-        assert_eq!(id, RecordingId(1));
-        *self.noted.lock().unwrap() = Some(mp3);
+        self.noted.lock().unwrap().insert(id, mp3);
         Ok(())
     }
 }
@@ -80,10 +78,23 @@ impl Place {
         let mut bytes = header.to_vec();
         bytes.extend((0..frames * 2).map(|n| (n % 251) as u8));
         fs::write(wav, bytes).unwrap();
+        let waiting = WavFile {
+            id: FIRST,
+            file: FILE.to_owned(),
+            length: Duration::from_secs(10),
+        };
+        let desk = Desk {
+            waiting: vec![waiting],
+            ..Desk::default()
+        };
         Self {
             folder,
-            desk: Arc::default(),
+            desk: Arc::new(desk),
         }
+    }
+
+    fn noted(&self, id: RecordingId) -> Option<Mp3> {
+        self.desk.noted.lock().unwrap().get(&id).cloned()
     }
 
     fn mp3(&self) -> PathBuf {
@@ -93,11 +104,7 @@ impl Place {
     /// A program in the place of `lame`; the last of its arguments is the file to make.
     fn program(&self, script: &str) -> PathBuf {
         let program = self.folder.path().join("program");
-        fs::write(
-            &program,
-            format!("#!/bin/sh\nfor out; do :; done\n{script}\n"),
-        )
-        .unwrap();
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         program
     }
@@ -121,7 +128,7 @@ impl Place {
         let task = tokio::spawn(self.archivist(program).run());
         let noted = async {
             loop {
-                if let Some(mp3) = self.desk.noted.lock().unwrap().clone() {
+                if let Some(mp3) = self.noted(FIRST) {
                     return mp3;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -130,6 +137,16 @@ impl Place {
         let noted = tokio::time::timeout(PATIENCE, noted).await;
         task.abort();
         noted.expect("something is noted in time")
+    }
+
+    /// More attempts than a failing program gets.
+    async fn asked_often(&self) {
+        let often = async {
+            while self.desk.asked.load(Ordering::Relaxed) < 6 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, often).await.unwrap();
     }
 
     fn files(&self) -> Vec<String> {
@@ -146,7 +163,7 @@ impl Place {
 #[tokio::test]
 async fn the_program_gets_every_sample_and_its_file_gets_the_name() {
     let place = Place::with(HEADER, 100_000);
-    let program = place.program("cat > \"$out\"");
+    let program = place.program("exec cat");
     let noted = place.work(&program).await;
     assert_eq!(noted, Mp3::Made { bytes: 400_000 });
     let made = fs::read(place.mp3()).unwrap();
@@ -188,7 +205,7 @@ async fn lame_makes_a_stereo_mp3_that_can_be_decoded() {
 async fn a_failure_is_tried_again_and_then_noted_with_the_programs_words() {
     let place = Place::with(HEADER, 1_000);
     let program = place.program(
-        "echo x >> \"$(dirname \"$0\")/attempts\"; echo begun > \"$out\"; echo 'bad thing' >&2; exit 1",
+        "echo x >> \"$(dirname \"$0\")/attempts\"; echo begun; echo 'bad thing' >&2; exit 1",
     );
     let noted = place.work(&program).await;
     let reason = "bad thing".to_owned();
@@ -196,6 +213,21 @@ async fn a_failure_is_tried_again_and_then_noted_with_the_programs_words() {
     let attempts = fs::read_to_string(place.folder.path().join("attempts")).unwrap();
     assert_eq!(attempts.lines().count(), 3);
     assert_eq!(place.files(), ["7.wav"], "nothing half done is left");
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_written_recordings_wait() {
+    let place = Place::with(HEADER, 1_000);
+    // What bears the unfinished file's name is a folder: nobody, not even root, can write there.
+    let unfinished = place.mp3().with_extension("mp3.part");
+    fs::create_dir(&unfinished).unwrap();
+    let program = place.program("exec cat");
+    let task = tokio::spawn(place.archivist(&program).run());
+    place.asked_often().await;
+    task.abort();
+    assert_eq!(place.noted(FIRST), None);
+    fs::remove_dir(&unfinished).unwrap();
+    assert_eq!(place.work(&program).await, Mp3::Made { bytes: 4_000 });
 }
 
 #[tokio::test]
@@ -212,15 +244,59 @@ async fn without_the_program_recordings_wait_for_it() {
     let place = Place::with(HEADER, 1_000);
     let missing = place.folder.path().join("program");
     let task = tokio::spawn(place.archivist(&missing).run());
-    // More attempts than a failing program gets.
-    let often = async {
-        while place.desk.asked.load(Ordering::Relaxed) < 6 {
+    place.asked_often().await;
+    assert_eq!(place.noted(FIRST), None);
+    place.program("exec cat");
+    task.abort();
+    assert_eq!(place.work(&missing).await, Mp3::Made { bytes: 4_000 });
+}
+
+#[tokio::test]
+async fn a_recording_that_fails_holds_up_no_other() {
+    let mut place = Place::with(HEADER, 1_000);
+    let second = WavFile {
+        id: RecordingId(2),
+        file: "2026/03/02/8.wav".to_owned(),
+        length: Duration::from_secs(1),
+    };
+    fs::copy(
+        place.folder.path().join(FILE),
+        place.folder.path().join(&second.file),
+    )
+    .unwrap();
+    fs::remove_file(place.folder.path().join(FILE)).unwrap();
+    Arc::get_mut(&mut place.desk).unwrap().waiting.push(second);
+    let program = place.program("exec cat");
+    let Mp3::Failed { reason } = place.work(&program).await else {
+        panic!("there is no file to read");
+    };
+    assert!(reason.contains("cannot be read"), "{reason}");
+    let made = Some(Mp3::Made { bytes: 4_000 });
+    assert_eq!(place.noted(RecordingId(2)), made);
+}
+
+#[tokio::test]
+async fn an_archivist_that_ends_takes_its_program_along() {
+    let place = Place::with(HEADER, 1_000);
+    let program = place.program("echo $$ > \"$(dirname \"$0\")/pid\"; exec sleep 1000");
+    let task = tokio::spawn(place.archivist(&program).run());
+    let written = place.folder.path().join("pid");
+    let begun = async {
+        loop {
+            match fs::read_to_string(&written) {
+                Ok(pid) if pid.ends_with('\n') => return pid.trim().to_owned(),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let pid = tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    task.abort();
+    // A zombie has no command line any more.
+    let alive = || fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| !it.is_empty());
+    let gone = async {
+        while alive() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, often).await.unwrap();
-    assert_eq!(*place.desk.noted.lock().unwrap(), None);
-    place.program("cat > \"$out\"");
-    task.abort();
-    assert_eq!(place.work(&missing).await, Mp3::Made { bytes: 4_000 });
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
 }

@@ -1,7 +1,9 @@
 //! Recordings after hang-up, as the archive sees them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use model::{CallId, RecordingId};
+use model::RecordingId;
 
 use crate::{Recording, Result};
 
@@ -10,10 +12,10 @@ use crate::{Recording, Result};
 pub struct WavFile {
     /// The recording.
     pub id: RecordingId,
-    /// Whose.
-    pub call: CallId,
     /// File, relative to the recordings folder.
     pub file: String,
+    /// How long it lasts.
+    pub length: Duration,
 }
 
 /// What became of an MP3.

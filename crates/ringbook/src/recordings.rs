@@ -54,6 +54,8 @@ fn report(words: &Words, verification: &Verification) -> String {
     let Verification {
         whole,
         with_mp3,
+        waiting,
+        without_mp3,
         explained,
         not_ordered,
         problems,
@@ -61,6 +63,8 @@ fn report(words: &Words, verification: &Verification) -> String {
     let facts = [
         ("whole", whole.to_string()),
         ("mp3", with_mp3.to_string()),
+        ("waiting", waiting.to_string()),
+        ("failed", without_mp3.to_string()),
         ("explained", explained.to_string()),
         ("unordered", not_ordered.to_string()),
         ("problems", problems.len().to_string()),
@@ -71,6 +75,7 @@ fn report(words: &Words, verification: &Verification) -> String {
 fn sentence(words: &Words, problem: &Problem) -> String {
     match problem {
         Problem::Missing(file) => words.say("verify-missing", &[("file", file.clone())]),
+        Problem::Silent(file) => words.say("verify-silent", &[("file", file.clone())]),
         Problem::Stray(file) => words.say("verify-stray", &[("file", file.clone())]),
         Problem::OtherLength {
             file,

@@ -139,7 +139,7 @@ CREATE TABLE recordings (
     error TEXT, mp3_at BIGINT, mp3_bytes BIGINT, mp3_error TEXT
 );
 CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
-CREATE INDEX recordings_without_mp3 ON recordings (id) WHERE ready = 1 AND mp3_at IS NULL;
+CREATE INDEX recordings_without_mp3 ON recordings (id) WHERE ready = 1 AND mp3_at IS NULL AND length_ms > 0;
 CREATE INDEX recordings_open ON recordings (call_id) WHERE ready = 0;
 
 CREATE TABLE interactions (

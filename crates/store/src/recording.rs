@@ -1,5 +1,7 @@
 //! Recordings after hang-up.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use crm::{Mp3, Recording, Recordings, Result, WavFile};
 use model::{CallId, RecordingId};
@@ -19,15 +21,15 @@ const MOST_READ: u32 = 1_000;
 fn decode(row: &mut Row) -> std::result::Result<WavFile, sqlx::Error> {
     Ok(WavFile {
         id: RecordingId(row.int()?),
-        call: CallId(row.int()?),
         file: row.text()?,
+        length: Duration::from_millis(row.int()?.unsigned_abs()),
     })
 }
 
 #[async_trait]
 impl Recordings for Store {
     async fn without_mp3(&self, limit: u32) -> Result<Vec<WavFile>> {
-        let sql = "SELECT r.id, r.call_id, r.file FROM recordings r JOIN calls t ON t.id = r.call_id \
+        let sql = "SELECT r.id, r.file, r.length_ms FROM recordings r JOIN calls t ON t.id = r.call_id \
                    WHERE r.ready = 1 AND r.mp3_at IS NULL AND r.length_ms > 0 AND t.node = $1 \
                    ORDER BY r.id LIMIT $2";
         let limit = limit.clamp(1, MOST_READ);

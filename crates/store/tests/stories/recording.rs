@@ -1,7 +1,12 @@
 //! Recordings on their way to MP3.
 
+use std::time::Duration;
+
+use call::EventKind;
 use crm::{Calls, Journal, Mp3, Recordings};
+use model::RecordingId;
 use rstest::rstest;
+use store::{Options, Store};
 
 use crate::scene::{Kind, Script, UNKNOWN, line, scene, user};
 
@@ -14,6 +19,13 @@ async fn a_finished_recording_waits_for_its_mp3_until_that_is_made_or_given_up(
     let store = &scene.store;
     let line = line(store, "+74950000001").await.id;
     let anna = user(store, "Anna").await.id;
+    let mut silent = Script::new(store, UNKNOWN, line, anna).await;
+    let silent_call = silent.call;
+    let begin = vec![silent.arrived(), silent.offered(0)];
+    store.append(begin).await.unwrap();
+    store.append(silent.answered()).await.unwrap();
+    let end = vec![silent.ended(100), silent.recorded(0)];
+    store.append(end).await.unwrap();
     let mut calls = Vec::new();
     for _ in 0..2 {
         let script = Script::new(store, UNKNOWN, line, anna).await;
@@ -28,12 +40,13 @@ async fn a_finished_recording_waits_for_its_mp3_until_that_is_made_or_given_up(
     store.append(running.answered()).await.unwrap();
 
     let waiting = store.without_mp3(10).await.unwrap();
-    let of: Vec<_> = waiting.iter().map(|it| it.call).collect();
+    let of: Vec<_> = waiting.iter().map(|it| it.file.clone()).collect();
+    let files: Vec<_> = calls.iter().map(|call| format!("{call}.wav")).collect();
     assert_eq!(
-        of, calls,
-        "the oldest first, and not one that is being made"
+        of, files,
+        "the oldest first, none without sound and none that is being made"
     );
-    assert_eq!(waiting[0].file, format!("{}.wav", calls[0]));
+    assert_eq!(waiting[0].length, Duration::from_secs(5));
     assert_eq!(store.without_mp3(1).await.unwrap(), waiting[..1]);
 
     let made = Mp3::Made { bytes: 4_711 };
@@ -44,6 +57,38 @@ async fn a_finished_recording_waits_for_its_mp3_until_that_is_made_or_given_up(
         .await
         .unwrap();
     assert!(store.without_mp3(10).await.unwrap().is_empty());
+
+    let all = store.after(RecordingId(0), 10).await.unwrap();
+    let of: Vec<_> = all.iter().map(|it| it.call).collect();
+    assert_eq!(of, [silent_call, calls[0], calls[1], running.call]);
+    assert_eq!(all[1].mp3_bytes, Some(4_711));
+    let rest = store.after(all[1].id, 1).await.unwrap();
+    assert_eq!(rest, all[2..3]);
+    assert_eq!(store.conversations_without().await.unwrap(), 0);
+    let mut unrecorded = Script::new(store, UNKNOWN, line, anna).await;
+    let begin = vec![unrecorded.arrived(), unrecorded.offered(0)];
+    store.append(begin).await.unwrap();
+    let mut answered = unrecorded.answered();
+    for entry in &mut answered {
+        if let EventKind::ConversationStarted { recording, .. } = &mut entry.event.kind {
+            *recording = None;
+        }
+    }
+    store.append(answered).await.unwrap();
+    assert_eq!(store.conversations_without().await.unwrap(), 1);
+
+    let elsewhere = Store::open(&scene.place.url, 2, "RU", Options::default());
+    let elsewhere = elsewhere.await.unwrap();
+    assert!(
+        elsewhere
+            .after(RecordingId(0), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(elsewhere.without_mp3(10).await.unwrap().is_empty());
+    elsewhere.close().await;
+
     let mut found = Vec::new();
     for call in calls {
         let recording = Calls::read(store, call).await.unwrap().recording.unwrap();
