@@ -221,6 +221,7 @@ fn hold_then_leave(leaves_first: bool) {
         then: Talking::Hold {
             after: Duration::from_secs(5),
             length: Duration::from_secs(600),
+            rest: Duration::from_secs(10),
         },
     };
     let (mut centre, caller) = dialled(1, 1, &[hold]);
@@ -447,6 +448,7 @@ fn a_telephone_that_loses_power_on_hold_frees_its_agent_within_75_seconds() {
         then: Talking::Hold {
             after: Duration::from_secs(5),
             length: Duration::from_secs(600),
+            rest: Duration::from_secs(10),
         },
     };
     let (mut centre, caller) = dialled(1, 1, &[hold]);

@@ -133,6 +133,7 @@ async fn held_party_hears_silence_packets_and_then_the_agent_again(
     let hold = Talking::Hold {
         after: Duration::from_secs(2),
         length: Duration::from_secs(2),
+        rest: Duration::from_secs(10),
     };
     answers(&phone, hold);
     let (client, agent) = voices(&company, Law::A);

@@ -369,6 +369,7 @@ async fn telephone_holds_and_resumes_by(#[case] method: &str) {
     let hold = Talking::Hold {
         after: Duration::from_millis(500),
         length: Duration::from_millis(500),
+        rest: Duration::from_secs(10),
     };
     does(
         &phone,

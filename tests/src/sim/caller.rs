@@ -44,6 +44,7 @@ impl Intent {
                 0..4 => Talking::Hold {
                     after,
                     length: chance.millis(200, 50_000),
+                    rest: chance.millis(500, 20_000),
                 },
                 4..6 => Talking::Stay,
                 _ => Talking::HangUp { after },
@@ -326,13 +327,15 @@ impl Caller {
                 .push((now + Duration::from_secs(150), Act::HangUp)),
             Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp)),
             Talking::Crash { after } => self.acts.push((now + after, Act::Vanish)),
-            Talking::Hold { after, length } => {
+            Talking::Hold {
+                after,
+                length,
+                rest,
+            } => {
+                let back = now + after + length;
                 self.acts.push((now + after, Act::Hold(true)));
-                self.acts.push((now + after + length, Act::Hold(false)));
-                self.acts.push((
-                    now + after + length + self.chance.millis(500, 20_000),
-                    Act::HangUp,
-                ));
+                self.acts.push((back, Act::Hold(false)));
+                self.acts.push((back + rest, Act::HangUp));
             }
         }
     }

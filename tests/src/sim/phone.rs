@@ -50,12 +50,14 @@ pub enum Talking {
         /// After this long.
         after: Duration,
     },
-    /// Holds the client and comes back.
+    /// Holds the client, comes back, and hangs up in the end.
     Hold {
         /// After this long.
         after: Duration,
         /// For this long.
         length: Duration,
+        /// From coming back to hanging up.
+        rest: Duration,
     },
     /// The phone loses power.
     Crash {
@@ -377,7 +379,7 @@ impl Phone {
     }
 
     fn answer(&mut self, now: Duration, call_id: &str, status: u16, then: Option<Talking>) {
-        let (address, chance) = (self.address, &mut self.chance);
+        let address = self.address;
         let Some(call) = self
             .calls
             .iter_mut()
@@ -404,11 +406,14 @@ impl Phone {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
                 Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
-                Talking::Hold { after, length } => {
+                Talking::Hold {
+                    after,
+                    length,
+                    rest,
+                } => {
                     self.acts.push((now + after, Act::Hold(id.clone(), true)));
                     self.acts
                         .push((now + after + length, Act::Hold(id.clone(), false)));
-                    let rest = chance.millis(500, 10_000);
                     self.acts
                         .push((now + after + length + rest, Act::HangUp(id)));
                 }
@@ -485,6 +490,7 @@ fn drawn_talking(chance: &mut Chance) -> Talking {
         70..92 => Talking::Hold {
             after,
             length: chance.millis(200, 60_000),
+            rest: chance.millis(500, 10_000),
         },
         _ => Talking::Crash { after },
     }
