@@ -400,13 +400,38 @@ fn a_telephone_that_answers_while_the_process_is_down_gets_ack_and_bye() {
     let until = centre.now + SOON;
     let free = centre.run(until, |centre| {
         sent_to(centre, phone, "BYE") == 1
+            && sent_to(centre, phone, "ACK") >= 1
             && centre.phones[&phone].calls.iter().all(|call| call.over)
     });
-    assert!(free && sent_to(&centre, phone, "ACK") >= 1);
+    assert!(free);
     assert!(
         centre.now < killed + Duration::from_secs(5),
         "{:?}",
         centre.now
+    );
+    ends_well(&mut centre, caller, Outcome::Refused(503));
+}
+
+#[test]
+fn killed_between_the_ack_and_the_commit_the_telephone_gets_bye() {
+    let (mut centre, caller) = dialled(1, 1, &[answers_after(Duration::from_secs(2))]);
+    let phone = phone_address(0, 0);
+    until_got(&mut centre, phone, "SIP/2.0 180");
+    centre.world.troubles.store = Store::Dead;
+    let until = centre.now + SOON;
+    let acked = |centre: &Centre| {
+        let calls = &centre.phones[&phone_address(0, 0)].calls;
+        calls.iter().any(|call| call.talk.is_some())
+    };
+    assert!(centre.run(until, acked));
+    centre.kill();
+    let dead = centre.now + Duration::from_millis(10);
+    centre.run(dead, |_| false);
+    centre.world.troubles.store = Store::Fast;
+    let over = |centre: &Centre| centre.phones[&phone].calls.iter().all(|call| call.over);
+    assert!(
+        centre.run(dead + Duration::from_secs(5), over),
+        "it is told"
     );
     ends_well(&mut centre, caller, Outcome::Refused(503));
 }

@@ -4,7 +4,7 @@ use call::OfferEnd;
 use media::LegKey;
 use model::Now;
 use sip::{
-    Response,
+    Method, Response,
     dialog::Dialog,
     transaction::{ClientKey, Path},
 };
@@ -112,29 +112,39 @@ impl Switch {
         self.tell_call(now, call, call::Input::LegAnswered { leg: no, snapshot });
     }
 
-    /// Nobody wants this answer any more: an INVITE of before the crash, whose CANCEL the 200 crossed. Without ACK and BYE
-    /// the telephone would hold the line for 32 s.
+    /// An answer from before the crash. A 200 to the INVITE crossed our CANCEL: it gets ACK and BYE. The answer to the
+    /// CANCEL tells the tag of a telephone that has its ACK already, its dialog not stored in time: BYE ends that, and is
+    /// allowed in a dialog that only rings (RFC 3261 §15).
     fn end_unclaimed(&mut self, now: Now, client: ClientKey, response: &Response, path: Path) {
         if !response.is_success() {
             return;
         }
-        let Some(invite) = self.transactions.invite_of(client) else {
+        let Some(request) = self.transactions.request_of(client) else {
             return;
         };
+        let method = request.method.clone();
+        let number = request.cseq().map_or(1, |cseq| cseq.number);
         let contact = self.our_contact(path);
-        let number = invite.cseq().map_or(1, |cseq| cseq.number);
-        let Ok(dialog) = Dialog::uac(invite, response, path, contact) else {
+        let Ok(dialog) = Dialog::uac(request, response, path, contact) else {
             return;
         };
-        let ack = dialog.create_ack(number);
-        self.transactions
-            .ack(now.mono, client, dialog.target_path(), ack);
-        self.end_fork(now, dialog);
+        match method {
+            Method::Invite => {
+                let ack = dialog.create_ack(number);
+                self.transactions
+                    .ack(now.mono, client, dialog.target_path(), ack);
+            }
+            Method::Cancel => {}
+            _ => return,
+        }
+        if self.ended_unclaimed.insert(dialog.key().clone()) {
+            self.end_fork(now, dialog);
+        }
     }
 
     /// A fork behind the device answered too: it has its ACK, and gets BYE.
     fn end_fork(&mut self, now: Now, mut dialog: Dialog) {
-        let bye = dialog.create_request(sip::Method::Bye);
+        let bye = dialog.create_request(Method::Bye);
         self.transactions
             .request(now.mono, dialog.target_path(), bye);
     }

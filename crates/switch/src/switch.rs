@@ -2,7 +2,7 @@
 //! out in order. No part is called from here in any other way.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -14,6 +14,7 @@ use model::{IdMaker, Now, UserId};
 use sip::{
     Message, Method, Request,
     dialog::Dialog,
+    dialog::DialogKey,
     digest::Challenger,
     registrar::Registrar,
     transaction::{self, Event, Path, ServerKey, Tokens, Transactions},
@@ -80,6 +81,8 @@ pub struct Switch {
     pub(crate) ports: PortPool,
     /// Ports of legs whose media is being closed.
     pub(crate) closing_ports: BTreeMap<LegKey, u16>,
+    /// Dialogs from before a crash that got their BYE: at most one for every INVITE that recovery took up.
+    pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) draining: bool,
     /// The present, as of the last input.
@@ -121,6 +124,7 @@ impl Switch {
             legs: Legs::default(),
             ports: PortPool::new(settings.rtp_ports.clone(), PORT_REST),
             closing_ports: BTreeMap::new(),
+            ended_unclaimed: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
             last: now,

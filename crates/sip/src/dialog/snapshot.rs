@@ -120,7 +120,7 @@ pub struct PendingInvite {
 }
 
 impl PendingInvite {
-    /// Of an INVITE that we sent, as [`Transactions::invite_of`](crate::transaction::Transactions::invite_of) gives it.
+    /// Of an INVITE that we sent, as [`Transactions::request_of`](crate::transaction::Transactions::request_of) gives it.
     pub fn sent(invite: &Request, path: Path) -> Self {
         Self::new(invite, path, None)
     }

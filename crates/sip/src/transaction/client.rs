@@ -18,8 +18,10 @@ pub(super) struct Client {
     request: Request,
     /// The request on the wire; empty once it need not be repeated.
     bytes: Vec<u8>,
-    /// Whether the user hears of it. A CANCEL is the layer's own.
+    /// Whether the user hears of it. A CANCEL is the layer's own, but for that of a resumed INVITE.
     reported: bool,
+    /// Of an earlier life of the process.
+    resumed: bool,
     running: Running,
     /// The To tags that answered with a final response.
     answers: Vec<Answer>,
@@ -65,7 +67,8 @@ impl Transactions {
     }
 
     /// Takes up an INVITE that an earlier life of the process sent, its Via on top, as one that got a provisional answer,
-    /// so that it can be cancelled and every final answer is taken care of. `None` when it has no Via with a branch.
+    /// so that it can be cancelled and every final answer is taken care of. The answer to its CANCEL is told too: its To tag is
+    /// all that is known of a dialog that was confirmed without having been stored. `None` when it has no Via with a branch.
     pub fn resume_invite(
         &mut self,
         now: Duration,
@@ -100,12 +103,9 @@ impl Transactions {
         self.output.send(path, bytes);
     }
 
-    /// The INVITE as sent, with its Via, as long as the transaction lives.
-    pub fn invite_of(&self, client: ClientKey) -> Option<&Request> {
-        self.clients
-            .get(&client)
-            .map(|client| &client.request)
-            .filter(|request| request.method == Method::Invite)
+    /// The request as sent, with its Via, as long as the transaction lives.
+    pub fn request_of(&self, client: ClientKey) -> Option<&Request> {
+        self.clients.get(&client).map(|client| &client.request)
     }
 
     fn begin_client(
@@ -141,6 +141,7 @@ impl Transactions {
             request,
             bytes: Vec::new(),
             reported,
+            resumed,
             running: Running::default(),
             answers: Vec::new(),
         };
@@ -303,12 +304,12 @@ impl Transactions {
         let Some(client) = self.clients.get(&invite) else {
             return;
         };
-        let (path, cancel) = (client.path, cancel(&client.request));
+        let (path, cancel, reported) = (client.path, cancel(&client.request), client.resumed);
         let branch = cancel
             .top_via()
             .and_then(|via| via.branch().map(str::to_owned))
             .unwrap_or_default();
-        self.begin_client(now, path, cancel, &branch, false, false);
+        self.begin_client(now, path, cancel, &branch, reported, false);
     }
 
     fn end_client(&mut self, key: ClientKey) {

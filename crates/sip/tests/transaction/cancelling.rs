@@ -219,7 +219,7 @@ fn after_a_restart_a_ringing_phone_is_cancelled_with_the_stored_branch() {
     let client = before.request(outgoing(&Method::Invite));
     let invite = before.last_request();
     let stored = serde_json::to_string(&PendingInvite::sent(
-        before.layer.invite_of(client).unwrap(),
+        before.layer.request_of(client).unwrap(),
         path(),
     ))
     .unwrap();

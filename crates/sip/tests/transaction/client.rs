@@ -360,9 +360,9 @@ fn the_invite_as_sent_can_be_read_while_it_lives() {
     let mut stage = Stage::new();
     let client = stage.request(outgoing(&Method::Invite));
     let sent = stage.last_request();
-    assert_eq!(stage.layer.invite_of(client), Some(&sent));
+    assert_eq!(stage.layer.request_of(client), Some(&sent));
     stage.must_end();
-    assert_eq!(stage.layer.invite_of(client), None);
+    assert_eq!(stage.layer.request_of(client), None);
 }
 
 #[test]
