@@ -120,8 +120,8 @@ fn cancel_while_answered_waits() {
     assert_eq!(end_of_call(&centre), (Cause::CallerCancelled, 0));
 }
 
-#[test]
-fn agent_hangs_up_while_answered_waits() {
+/// The telephone has hung up, and that it answered is not stored yet.
+fn hung_up_while_answered_waits() -> (Centre, SocketAddr, SocketAddr) {
     let answering = Answering::Answer {
         after: Duration::from_secs(2),
         then: Talking::HangUp {
@@ -132,6 +132,12 @@ fn agent_hangs_up_while_answered_waits() {
     let phone = phone_address(0, 0);
     centre.world.troubles.store = Store::Takes(Duration::from_millis(200));
     until_got(&mut centre, phone, "BYE");
+    (centre, caller, phone)
+}
+
+#[test]
+fn agent_hangs_up_while_answered_waits() {
+    let (mut centre, caller, phone) = hung_up_while_answered_waits();
     ends_well(&mut centre, caller, Outcome::Refused(480));
     let confirmed = centre.wire.iter().filter(|record| {
         !record.incoming && record.party == phone && record.message.method() == "BYE"
@@ -147,16 +153,7 @@ fn agent_hangs_up_while_answered_waits() {
 
 #[test]
 fn a_refusal_that_was_lost_with_the_process_is_said_again() {
-    let answering = Answering::Answer {
-        after: Duration::from_secs(2),
-        then: Talking::HangUp {
-            after: Duration::from_millis(50),
-        },
-    };
-    let (mut centre, caller) = dialled(1, 1, &[answering]);
-    let phone = phone_address(0, 0);
-    centre.world.troubles.store = Store::Takes(Duration::from_millis(200));
-    until_got(&mut centre, phone, "BYE");
+    let (mut centre, caller, _) = hung_up_while_answered_waits();
     centre.cut(true);
     let until = centre.now + SOON;
     assert!(centre.run(until, |centre| sent_to(centre, caller, "SIP/2.0 480") == 1));

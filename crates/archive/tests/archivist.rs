@@ -12,10 +12,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +20,7 @@ use archive::{Archivist, Encoder, Sample, Settings};
 use async_trait::async_trait;
 use crm::{Mp3, Recording, Recordings, Result, WavFile};
 use model::RecordingId;
+use tokio::sync::watch;
 
 const FILE: &str = "2026/03/02/7.wav";
 const FIRST: RecordingId = RecordingId(1);
@@ -32,16 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Recordings that wait, and what was noted of them.
 #[derive(Default)]
 struct Desk {
-    asked: AtomicU32,
+    asked: watch::Sender<u32>,
     waiting: Vec<WavFile>,
-    noted: Mutex<BTreeMap<RecordingId, Mp3>>,
+    noted: watch::Sender<BTreeMap<RecordingId, Mp3>>,
 }
 
 #[async_trait]
 impl Recordings for Desk {
     async fn without_mp3(&self, limit: u32) -> Result<Vec<WavFile>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let noted = self.noted.lock().unwrap();
+        self.asked.send_modify(|asked| *asked += 1);
+        let noted = self.noted.borrow();
         let waiting = self.waiting.iter().filter(|it| !noted.contains_key(&it.id));
         Ok(waiting.take(limit as usize).cloned().collect())
     }
@@ -55,7 +53,7 @@ impl Recordings for Desk {
     }
 
     async fn set_mp3(&self, id: RecordingId, mp3: Mp3) -> Result<()> {
-        self.noted.lock().unwrap().insert(id, mp3);
+        self.noted.send_modify(|noted| _ = noted.insert(id, mp3));
         Ok(())
     }
 }
@@ -94,14 +92,14 @@ impl Place {
     }
 
     fn noted(&self, id: RecordingId) -> Option<Mp3> {
-        self.desk.noted.lock().unwrap().get(&id).cloned()
+        self.desk.noted.borrow().get(&id).cloned()
     }
 
     fn mp3(&self) -> PathBuf {
         self.folder.path().join(FILE).with_extension("mp3")
     }
 
-    /// A program in the place of `lame`; the last of its arguments is the file to make.
+    /// A program in the place of `lame`: samples come to its standard input, the MP3 leaves by its standard output.
     fn program(&self, script: &str) -> PathBuf {
         let program = self.folder.path().join("program");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -126,27 +124,22 @@ impl Place {
     /// Works until something is noted.
     async fn work(&self, program: &Path) -> Mp3 {
         let task = tokio::spawn(self.archivist(program).run());
-        let noted = async {
-            loop {
-                if let Some(mp3) = self.noted(FIRST) {
-                    return mp3;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let noted = tokio::time::timeout(PATIENCE, noted).await;
+        let mut noted = self.desk.noted.subscribe();
+        let first = noted.wait_for(|noted| noted.contains_key(&FIRST));
+        let in_time = tokio::time::timeout(PATIENCE, first).await.is_ok();
         task.abort();
-        noted.expect("something is noted in time")
+        assert!(in_time, "something is noted in time");
+        self.noted(FIRST).unwrap()
     }
 
     /// More attempts than a failing program gets.
     async fn asked_often(&self) {
-        let often = async {
-            while self.desk.asked.load(Ordering::Relaxed) < 6 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, often).await.unwrap();
+        let mut asked = self.desk.asked.subscribe();
+        let often = asked.wait_for(|asked| *asked >= 6);
+        tokio::time::timeout(PATIENCE, often)
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     fn files(&self) -> Vec<String> {
