@@ -72,7 +72,7 @@ pub fn speech_file(name: &str) -> PathBuf {
         .join("speech");
     let file = folder.join(format!("{name}.wav"));
     if !file.exists() {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/speech.sh");
+        let script = crate::package().join("scripts/speech.sh");
         let status = Command::new(script)
             .arg(&folder)
             .status()

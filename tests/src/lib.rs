@@ -17,3 +17,12 @@ pub mod rest;
 pub mod sim;
 pub mod sipp;
 pub mod voice;
+
+use std::path::PathBuf;
+
+/// The folder of this package in the checkout that runs: one target folder may serve several checkouts, and its programs
+/// may have been built in another.
+pub fn package() -> PathBuf {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    folder.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}

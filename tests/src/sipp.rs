@@ -23,7 +23,7 @@ impl Sipp {
         remote: SocketAddr,
         (number, line): (&str, &str),
     ) -> Self {
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR"))
+        let scenario = crate::package()
             .join("scenarios")
             .join(format!("{name}.xml"));
         let errors = folder.join(format!("{name}.errors"));

@@ -105,10 +105,7 @@ const IMPURE_TEXT: &[(&str, &str)] = &[
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+    tests::package().join("..").canonicalize().unwrap()
 }
 
 fn cargo(arguments: &[&str]) -> String {

@@ -13,10 +13,7 @@ use std::{
 const MARKER: &[u8] = b"ringbook-mutant:";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+    tests::package().join("..").canonicalize().unwrap()
 }
 
 /// The folder with the programs that were built together with this test.

@@ -44,10 +44,7 @@ const BANNED_STEMS: &[&str] = &[
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+    tests::package().join("..").canonicalize().unwrap()
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
