@@ -1,4 +1,4 @@
-//! Calls as people look them up, and why each went where it went. Read-only: the journal makes them.
+//! Calls as people look them up, and why each went where it went: the journal makes them.
 
 use axum::{Json, extract::State};
 use crm::{Call, CallFilter, Offer, Recording, Route};
@@ -35,11 +35,11 @@ struct CallView {
     id: String,
     /// `inbound`, `outbound` or `internal`.
     direction: &'static str,
-    /// Id of the trunk it came by.
+    /// Id of the trunk it came by, or went by.
     trunk: Option<String>,
-    /// Id of the line called.
+    /// Id of the line called, or whose number the client saw.
     line: Option<String>,
-    /// The calling number in its normal form; empty if withheld.
+    /// The calling number in its normal form, empty if withheld; the short number of an agent who called.
     from: String,
     /// The number called as it came.
     to: String,
@@ -193,7 +193,7 @@ struct Query {
     /// Only to this line.
     #[param(value_type = Option<String>)]
     line: Option<LineId>,
-    /// Only from this number, in any way of writing.
+    /// Only from or to this number of a client, in any way of writing.
     number: Option<String>,
     /// Only missed, or only not missed ones.
     missed: Option<bool>,

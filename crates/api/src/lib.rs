@@ -22,6 +22,7 @@ pub mod listener;
 pub mod moment;
 pub mod notes;
 pub mod openapi;
+pub mod orders;
 pub mod organisations;
 pub mod origin;
 pub mod password;

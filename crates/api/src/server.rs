@@ -20,7 +20,7 @@ use crate::{
     listener::{Bounded, Peer},
     notes,
     openapi::{self, Document},
-    organisations, password, persons,
+    orders, organisations, password, persons,
     problem::Problem,
     recordings, rights, session, tasks, trunks, users,
 };
@@ -39,6 +39,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(deals::router())
         .merge(tasks::router())
         .merge(calls::router())
+        .merge(orders::router())
         .merge(recordings::router())
         .merge(interactions::router())
         .merge(agents::router())

@@ -7,7 +7,10 @@ use crm::Base;
 use model::SessionId;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::{directory::DirectoryChanged, guesses::Guesses, password::Hasher, problem::Problem};
+use crate::{
+    directory::DirectoryChanged, guesses::Guesses, orders::Orders, password::Hasher,
+    problem::Problem,
+};
 
 /// What the configuration says about the API.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub struct Parts {
     pub hub: cti::Hub,
     /// Orders to the PBX; when it is full the client gets 503.
     pub commands: mpsc::Sender<Command>,
+    /// Calls that were ordered and not confirmed yet.
+    pub orders: Orders,
     /// Tells the PBX that its directory changed.
     pub directory: DirectoryChanged,
     /// Configuration.

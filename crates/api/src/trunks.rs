@@ -1,10 +1,12 @@
 //! Connections to telephone companies.
 
+use std::net::SocketAddr;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 use crm::{TrunkData, TrunkFilter};
 use garde::Validate;
 use ipnet::IpNet;
-use model::TrunkId;
+use model::{CallerId, Credentials, NumberFormat, TrunkId, TrunkOutbound};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -48,6 +50,109 @@ pub struct TrunkFields {
     #[serde(default)]
     #[garde(range(min = 1))]
     pub most_calls: Option<u32>,
+    /// How calls leave by it; none if it only brings calls.
+    #[serde(default)]
+    #[garde(dive)]
+    pub outbound: Option<OutboundFields>,
+}
+
+/// How calls leave by a trunk.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutboundFields {
+    /// Where its INVITEs go: address and port, such as `203.0.113.7:5060`.
+    #[garde(skip)]
+    #[schema(value_type = String, example = "203.0.113.7:5060")]
+    pub proxy: SocketAddr,
+    /// Of several trunks the lowest is tried first, the next one when it fails.
+    #[serde(default)]
+    #[garde(skip)]
+    pub priority: u8,
+    /// Our number, as the called party is to see it.
+    #[garde(length(chars, min = 1, max = 32))]
+    pub caller_number: String,
+    /// Host of From and of the request URI; none for the proxy's address.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 253), inner(custom(is_host)))]
+    pub domain: Option<String>,
+    /// Where our number stands: `from` or `asserted_identity` (P-Asserted-Identity, RFC 3325).
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = String, example = "from")]
+    pub caller_id: CallerId,
+    /// How the called number is written: `e164` (+74951234567), `e164_digits` (74951234567) or `national` (84951234567).
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = String, example = "e164")]
+    pub number_format: NumberFormat,
+    /// User name for its challenges; none if it knows us by our address.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 100), inner(custom(is_plain)))]
+    pub user: Option<String>,
+    /// Password for its challenges; never shown. A change that leaves it out keeps the one that is stored.
+    #[serde(default, skip_serializing)]
+    #[garde(length(chars, min = 1, max = 200))]
+    #[schema(write_only)]
+    pub password: Option<String>,
+}
+
+fn is_host(host: &str, _: &()) -> garde::Result {
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    if host.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(garde::Error::new("must be a host name or an address"))
+}
+
+fn is_plain(text: &str, _: &()) -> garde::Result {
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(garde::Error::new(
+        "must be visible ASCII characters without spaces",
+    ))
+}
+
+impl From<TrunkOutbound> for OutboundFields {
+    fn from(outbound: TrunkOutbound) -> Self {
+        Self {
+            proxy: outbound.proxy,
+            priority: outbound.priority,
+            caller_number: outbound.caller_number,
+            domain: outbound.domain,
+            caller_id: outbound.caller_id,
+            number_format: outbound.number_format,
+            user: outbound.credentials.map(|it| it.user),
+            password: None,
+        }
+    }
+}
+
+impl From<OutboundFields> for TrunkOutbound {
+    fn from(fields: OutboundFields) -> Self {
+        let password = fields.password.unwrap_or_default();
+        Self {
+            proxy: fields.proxy,
+            priority: fields.priority,
+            caller_number: fields.caller_number,
+            domain: fields.domain,
+            caller_id: fields.caller_id,
+            number_format: fields.number_format,
+            credentials: fields.user.map(|user| Credentials { user, password }),
+        }
+    }
+}
+
+/// The stored password stays if a change does not name one.
+fn keep_password(new: &mut TrunkData, old: &TrunkData) {
+    let stored = old.outbound.as_ref().and_then(|it| it.credentials.as_ref());
+    let wanted = new.outbound.as_mut().and_then(|it| it.credentials.as_mut());
+    if let (Some(wanted), Some(stored)) = (wanted, stored) {
+        if wanted.password.is_empty() && wanted.user == stored.user {
+            wanted.password.clone_from(&stored.password);
+        }
+    }
 }
 
 /// An address or a network.
@@ -80,6 +185,7 @@ impl Fields for TrunkFields {
             media_networks: data.media_networks.into_iter().map(Network).collect(),
             trusted_identity: data.trusted_identity,
             most_calls: data.most_calls,
+            outbound: data.outbound.map(Into::into),
         }
     }
 }
@@ -93,6 +199,7 @@ impl From<TrunkFields> for TrunkData {
             media_networks: plain(fields.media_networks),
             trusted_identity: fields.trusted_identity,
             most_calls: fields.most_calls,
+            outbound: fields.outbound.map(Into::into),
         }
     }
 }
@@ -153,7 +260,9 @@ async fn change(
 ) -> Result<Stored<TrunkFields>, Problem> {
     let record = state.base.trunks().read(id).await?;
     let fields: TrunkFields = resource::patched(&record, &if_match, patch)?;
-    let changed = resource::replace(state.base.trunks(), &record, fields.into()).await?;
+    let mut data: TrunkData = fields.into();
+    keep_password(&mut data, &record.data);
+    let changed = resource::replace(state.base.trunks(), &record, data).await?;
     state.directory.announce().await;
     Ok(Stored::of(changed))
 }

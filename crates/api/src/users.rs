@@ -8,7 +8,7 @@ use axum::{
 use call::Command;
 use crm::{Language, Role, UserData, UserFilter};
 use garde::Validate;
-use model::UserId;
+use model::{Reach, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -65,6 +65,12 @@ pub struct UserFields {
     #[serde(default)]
     #[garde(range(max = 3_600))]
     pub wrap_up_secs: u32,
+    /// How far the user may call: `internal`, `national` (as usual) or `international`. Emergency numbers are always
+    /// allowed.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = String, example = "national")]
+    pub may_call: Reach,
     /// The password, 10–200 characters. Without one a new user gets a random one, shown once; a
     /// change of it ends the user's sessions.
     #[serde(default, skip_serializing)]
@@ -98,6 +104,7 @@ impl Fields for UserFields {
             away: data.away,
             ring_timeout_secs: data.ring_timeout_secs,
             wrap_up_secs: data.wrap_up_secs,
+            may_call: data.may_call,
             password: None,
         }
     }
@@ -114,6 +121,7 @@ impl From<UserFields> for UserData {
             away: fields.away,
             ring_timeout_secs: fields.ring_timeout_secs,
             wrap_up_secs: fields.wrap_up_secs,
+            may_call: fields.may_call,
         }
     }
 }

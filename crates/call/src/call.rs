@@ -8,8 +8,9 @@ use model::{
 };
 
 use crate::{
-    Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, LegNo, OfferEnd, Output, Party,
-    conversation::millis, ledger::Ledger, offer::Offer, probe, recording::Recording,
+    Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
+    Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
+    placing::Placing, probe, recording::Recording,
 };
 
 /// Where the call stands.
@@ -22,8 +23,11 @@ pub(crate) enum State {
     Offering { effect: u32 },
     Announcing { effect: u32, since: Utc },
     Ringing { until: Duration },
-    Answering { effect: u32, leg: LegNo },
-    Talking { leg: LegNo },
+    Placing,
+    Routing { effect: u32 },
+    Calling { until: Duration },
+    Answering { effect: u32, bridge: Bridge },
+    Talking { bridge: Bridge },
     Ending { effect: u32, reject: Option<u16> },
     Ended,
     Over,
@@ -33,18 +37,22 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub struct Call {
     pub(crate) id: CallId,
-    pub(crate) inbound: Option<Inbound>,
+    pub(crate) origin: Origin,
+    /// The client, whoever called whom.
     pub(crate) caller: Arc<CallerIdentity>,
     pub(crate) state: State,
     pub(crate) ledger: Ledger,
     pub(crate) offer: Option<Offer>,
+    /// The way to the client, if an agent calls.
+    pub(crate) placing: Placing,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
     pub(crate) tried: Vec<UserId>,
     pub(crate) attempts: u16,
     pub(crate) last_offered: Option<UserId>,
+    pub(crate) last_end: Option<OfferEnd>,
     pub(crate) arrived_at: Utc,
-    pub(crate) arrival_journalled: bool,
+    pub(crate) beginning_journalled: bool,
     pub(crate) started_at: Option<Utc>,
     pub(crate) relayed_ringing: bool,
     pub(crate) holders: Vec<LegNo>,
@@ -67,22 +75,51 @@ impl Call {
     /// A call that came in: asks who it is first (R1).
     pub fn inbound(id: CallId, inbound: Inbound, context: &mut Context<'_>) -> Self {
         let number = inbound.from.clone();
-        let line = inbound.line;
-        let mut call = Self::new(id, Some(inbound), context.now.utc);
-        call.caller = Arc::new(CallerIdentity {
-            number: number.clone(),
-            ..Default::default()
-        });
-        let effect = call.effect(context, Effect::Identify { number, line });
-        call.state = State::Identifying { effect };
+        let line = Some(inbound.line);
+        let mut call = Self::new(id, Origin::Inbound(inbound), context.now.utc);
+        call.identify(context, number, line);
         call
+    }
+
+    /// A call of an agent to a client (O1): asks whose number it is first.
+    pub fn outbound(id: CallId, outbound: Outbound, context: &mut Context<'_>) -> Self {
+        let (number, line) = (outbound.number.clone(), outbound.line);
+        let mut call = Self::new(id, Origin::Outbound(outbound), context.now.utc);
+        call.begin_own();
+        call.identify(context, number, line);
+        call
+    }
+
+    /// A call of an agent to a colleague (T4), who is asked at once.
+    pub fn internal(id: CallId, internal: Internal, context: &mut Context<'_>) -> Self {
+        let (number, _) = internal.from.clone();
+        let mut call = Self::new(id, Origin::Internal(internal), context.now.utc);
+        call.caller = Arc::new(CallerIdentity {
+            number,
+            in_time: true,
+            ..CallerIdentity::default()
+        });
+        // The first offer is the caller's own.
+        call.attempts = 1;
+        call.begin_own();
+        call.decide();
+        call
+    }
+
+    fn identify(&mut self, context: &mut Context<'_>, number: String, line: Option<LineId>) {
+        self.caller = Arc::new(CallerIdentity {
+            number: number.clone(),
+            ..CallerIdentity::default()
+        });
+        let effect = self.effect(context, Effect::Identify { number, line });
+        self.state = State::Identifying { effect };
     }
 
     /// A call that the journal shows as unfinished after a crash: it only has to end, and to wait
     /// for [`Input::RecordingClosed`] with what the repaired file holds.
     pub fn recovered(open: &OpenCall, context: &mut Context<'_>) -> Self {
-        let mut call = Self::new(open.call, None, open.arrived_at);
-        call.arrival_journalled = true;
+        let mut call = Self::new(open.call, Origin::Recovered, open.arrived_at);
+        call.beginning_journalled = true;
         if let Some(file) = &open.recording {
             call.recording = Recording::interrupted(file.clone(), context.now.mono);
         }
@@ -116,21 +153,23 @@ impl Call {
         matches!(self.state, State::Ending { .. })
     }
 
-    fn new(id: CallId, inbound: Option<Inbound>, arrived_at: Utc) -> Self {
+    fn new(id: CallId, origin: Origin, arrived_at: Utc) -> Self {
         Self {
             id,
-            inbound,
+            origin,
             caller: Arc::default(),
             state: State::Deciding,
             ledger: Ledger::new(id),
             offer: None,
+            placing: Placing::default(),
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
             attempts: 0,
             last_offered: None,
+            last_end: None,
             arrived_at,
-            arrival_journalled: false,
+            beginning_journalled: false,
             started_at: None,
             relayed_ringing: false,
             holders: Vec::new(),
@@ -151,20 +190,33 @@ impl Call {
         self.ledger.open()
     }
 
-    /// The line called; none for a recovered call.
-    pub fn line(&self) -> Option<LineId> {
-        self.inbound.as_ref().map(|inbound| inbound.line)
+    /// How it began.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
-    /// The trunk it came by; none for a recovered call.
+    /// The trunk it came by, or goes by.
     pub fn trunk(&self) -> Option<TrunkId> {
-        self.inbound.as_ref().map(|inbound| inbound.trunk)
+        match &self.origin {
+            Origin::Inbound(inbound) => Some(inbound.trunk),
+            _ => self.placing.trunk(),
+        }
+    }
+
+    /// Whose leg this is.
+    pub(crate) fn party(&self, leg: LegNo) -> Party {
+        let client = match &self.origin {
+            Origin::Inbound(_) | Origin::Recovered => leg == LegNo::CALLER,
+            Origin::Outbound(_) => self.placing.leg() == Some(leg),
+            Origin::Internal(_) => false,
+        };
+        if client { Party::Client } else { Party::Agent }
     }
 
     /// When the call wants [`Input::Timer`].
     pub fn next_wake(&self) -> Option<Duration> {
         let ring = match self.state {
-            State::Ringing { until } => Some(until),
+            State::Ringing { until } | State::Calling { until } => Some(until),
             _ => None,
         };
         [
@@ -199,11 +251,25 @@ impl Call {
                 self.decided(context, choice, explanation, qualified);
             }
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
+            Input::Placed { placed, snapshot } => self.placed(context, placed, snapshot),
+            Input::LegChallenged { leg, snapshot } => self.challenged(context, leg, snapshot),
             Input::LegRinging(leg) => self.leg_ringing(leg),
+            Input::LegProgress(leg) => self.leg_progress(leg),
             Input::LegAnswered { leg, snapshot } => self.leg_answered(context, leg, snapshot),
             Input::LegFailed(leg, end) => self.leg_failed(context, leg, end),
-            Input::CallerCancelled => self.end(context, Cause::CallerCancelled, Party::Client),
-            Input::LegHungUp(leg) => self.leg_hung_up(context, leg, Cause::HungUp, leg.party()),
+            Input::LegRefused {
+                leg,
+                cause,
+                elsewhere,
+            } => self.refused(context, leg, cause, elsewhere),
+            Input::CallerCancelled => {
+                let by = self.party(LegNo::CALLER);
+                self.end(context, Cause::CallerCancelled, by);
+            }
+            Input::LegHungUp(leg) => {
+                let by = self.party(leg);
+                self.leg_hung_up(context, leg, Cause::HungUp, by);
+            }
             Input::LegLost(leg, cause) => self.leg_hung_up(context, leg, cause, Party::System),
             Input::Held { leg, held } => self.held(context, leg, held),
             Input::ProbeAnswered(leg) => self.probes.answered(context.now.mono, leg),
@@ -222,6 +288,9 @@ impl Call {
         match self.state {
             State::Ringing { until } if until <= context.now.mono => {
                 self.next_candidate(context, OfferEnd::NoAnswer);
+            }
+            State::Calling { until } if until <= context.now.mono => {
+                self.end(context, Cause::NoAnswer, Party::System);
             }
             _ => {}
         }
@@ -245,24 +314,32 @@ impl Call {
         number
     }
 
-    /// Commits facts; the arrival goes in front of the first ones.
+    /// Commits facts; how the call began goes in front of the first ones.
     pub(crate) fn commit(&mut self, context: &mut Context<'_>, kinds: Vec<EventKind>) -> u32 {
         let mut events = Vec::with_capacity(kinds.len() + 1);
-        if let (false, Some(inbound)) = (self.arrival_journalled, &self.inbound) {
-            self.arrival_journalled = true;
-            let arrived = EventKind::Arrived {
-                trunk: inbound.trunk,
-                line: inbound.line,
-                from: inbound.from.clone(),
-                to: inbound.to.clone(),
-                caller: Arc::clone(&self.caller),
-            };
-            events.push(self.event(context, self.arrived_at, arrived));
+        if !std::mem::replace(&mut self.beginning_journalled, true) {
+            for kind in self.beginning() {
+                events.push(self.event(context, self.arrived_at, kind));
+            }
         }
         for kind in kinds {
             events.push(self.event(context, context.now.utc, kind));
         }
         self.effect(context, Effect::Commit { events })
+    }
+
+    fn beginning(&self) -> Vec<EventKind> {
+        match &self.origin {
+            Origin::Inbound(inbound) => vec![EventKind::Arrived {
+                trunk: inbound.trunk,
+                line: inbound.line,
+                from: inbound.from.clone(),
+                to: inbound.to.clone(),
+                caller: Arc::clone(&self.caller),
+            }],
+            Origin::Outbound(_) | Origin::Internal(_) => self.own_beginning(),
+            Origin::Recovered => Vec::new(),
+        }
     }
 
     fn event(&self, context: &mut Context<'_>, at: Utc, kind: EventKind) -> Event {
@@ -282,7 +359,7 @@ impl Call {
                 if let Some(EffectEnd::Identified(caller)) = end {
                     self.caller = caller;
                 }
-                self.decide();
+                self.identified(context);
             }
             (State::Reserving { effect }, end) if *effect == number => {
                 if end == Some(EffectEnd::Reserved { granted: true }) {
@@ -296,8 +373,9 @@ impl Call {
                 let since = *since;
                 self.announced(context, since, end.as_ref());
             }
-            (State::Answering { effect, leg }, _) if *effect == number => {
-                self.state = State::Talking { leg: *leg };
+            (State::Routing { effect }, _) if *effect == number => self.call_client(context),
+            (State::Answering { effect, bridge }, _) if *effect == number => {
+                self.state = State::Talking { bridge: *bridge };
                 self.outputs.push_back(Output::AnswerCaller);
             }
             (State::Ending { effect, reject }, _) if *effect == number => {
@@ -309,6 +387,14 @@ impl Call {
             }
             // A commit nobody waited for, or an effect of a state the call has left.
             _ => {}
+        }
+    }
+
+    fn identified(&mut self, context: &mut Context<'_>) {
+        match &self.origin {
+            Origin::Outbound(outbound) if outbound.device.is_some() => self.place(),
+            Origin::Outbound(_) => self.offer_to_orderer(context),
+            _ => self.decide(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::OfferEnd;
+
 /// Who brought something about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,11 +47,21 @@ pub enum Cause {
     Shutdown,
     /// A limit of the configuration was reached.
     Overload,
+    /// Whoever was called is busy.
+    Busy,
+    /// Whoever was called did not answer.
+    NoAnswer,
+    /// Whoever was called declined.
+    Declined,
+    /// Nobody has the number called.
+    NoSuchNumber,
+    /// No trunk took the call, or no telephone of the colleague could be reached.
+    Unreachable,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -61,14 +73,22 @@ impl Cause {
         Self::Crash,
         Self::Shutdown,
         Self::Overload,
+        Self::Busy,
+        Self::NoAnswer,
+        Self::Declined,
+        Self::NoSuchNumber,
+        Self::Unreachable,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
     pub fn sip_status(self) -> u16 {
         match self {
             Self::CallerCancelled => 487,
-            Self::NobodyFree => 486,
-            Self::NobodyQualified | Self::NobodyAnswered | Self::HungUp => 480,
+            Self::NobodyFree | Self::Busy => 486,
+            Self::NobodyQualified | Self::NobodyAnswered | Self::NoAnswer | Self::HungUp => 480,
+            Self::Declined => 603,
+            Self::NoSuchNumber => 404,
+            Self::Unreachable => 502,
             Self::MediaFailed => 488,
             Self::MediaTimeout | Self::SignallingLost => 500,
             Self::Crash | Self::Shutdown | Self::Overload => 503,
@@ -89,6 +109,25 @@ impl Cause {
             Self::Crash => "crash",
             Self::Shutdown => "shutdown",
             Self::Overload => "overload",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Declined => "declined",
+            Self::NoSuchNumber => "no_such_number",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// How the offer to the one colleague who was called ended.
+impl From<OfferEnd> for Cause {
+    fn from(end: OfferEnd) -> Self {
+        match end {
+            OfferEnd::NoAnswer => Self::NoAnswer,
+            OfferEnd::Busy => Self::Busy,
+            OfferEnd::Declined => Self::Declined,
+            OfferEnd::Unreachable => Self::Unreachable,
+            OfferEnd::CallerGone => Self::CallerCancelled,
+            OfferEnd::MediaFailed => Self::MediaFailed,
         }
     }
 }
@@ -111,6 +150,11 @@ mod tests {
             Cause::Crash => 8,
             Cause::Shutdown => 9,
             Cause::Overload => 10,
+            Cause::Busy => 11,
+            Cause::NoAnswer => 12,
+            Cause::Declined => 13,
+            Cause::NoSuchNumber => 14,
+            Cause::Unreachable => 15,
         }
     }
 

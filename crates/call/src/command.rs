@@ -2,7 +2,32 @@
 
 use std::net::SocketAddr;
 
-use model::{AgentChanged, Binding, DeviceId, UserId};
+use model::{AgentChanged, Binding, CallId, DeviceId, UserId};
+
+/// Names an order until it is answered; chosen by whoever gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderId(pub u64);
+
+/// Why an ordered call is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderRefused {
+    /// The user has no short number.
+    NotAnAgent,
+    /// None of the agent's telephones is registered.
+    NoTelephone,
+    /// The agent is in a call, or is being offered one.
+    InCall,
+    /// The number is none.
+    NoSuchNumber,
+    /// It is a colleague's: those are dialled from the telephone.
+    Colleague,
+    /// The agent may not call this far.
+    NotAllowed,
+    /// No trunk takes calls out.
+    NoTrunk,
+    /// The limit of calls is reached, or the process is stopping.
+    NoRoom,
+}
 
 /// An order to the switch from the API, the workspace or a signal handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +43,15 @@ pub enum Command {
     EndWrapUp {
         /// Who.
         agent: UserId,
+    },
+    /// Call a client (O1): the agent's telephones ring first. Answered by [`Notice::Ordered`].
+    Call {
+        /// To be named with the answer.
+        order: OrderId,
+        /// Who calls.
+        agent: UserId,
+        /// Whom, as typed.
+        number: String,
     },
     /// Refuse new calls with 503; running ones go on.
     Drain,
@@ -39,6 +73,13 @@ pub enum Notice {
     },
     /// A request was refused: one log line.
     Refused(Refusal),
+    /// A call that was ordered has begun, or why not.
+    Ordered {
+        /// Which order.
+        order: OrderId,
+        /// The call.
+        outcome: Result<CallId, OrderRefused>,
+    },
     /// The process was told to stop and the last call is gone.
     Drained,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use model::RecordingGap;
 
 use crate::{
-    Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, RecordingSummary,
+    Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, RecordingSummary,
     call::{Call, Context, State},
 };
 
@@ -14,29 +14,30 @@ const MOST_GAPS: usize = 100;
 
 impl Call {
     pub(crate) fn held(&mut self, context: &mut Context<'_>, leg: LegNo, held: bool) {
-        let (State::Talking { leg: device } | State::Answering { leg: device, .. }) = self.state
-        else {
-            return;
-        };
-        if (leg != device && leg != LegNo::CALLER) || self.holders.contains(&leg) == held {
+        let Some(bridge) = self.bridge() else { return };
+        if !bridge.has(leg) || self.holders.contains(&leg) == held {
             return;
         }
         if held {
             self.holders.push(leg);
-            self.probes.start(context.now.mono, [LegNo::CALLER, device]);
+            let legs = [bridge.client, bridge.agent];
+            self.probes.start(context.now.mono, legs);
         } else {
             self.holders.retain(|holder| *holder != leg);
             if self.holders.is_empty() {
                 self.probes.stop();
             }
         }
-        self.commit(
-            context,
-            vec![EventKind::Held {
-                by: leg.party(),
-                held,
-            }],
-        );
+        let by = self.party(leg);
+        self.commit(context, vec![EventKind::Held { by, held }]);
+    }
+
+    /// Who talks, or is about to.
+    pub(crate) fn bridge(&self) -> Option<Bridge> {
+        match self.state {
+            State::Talking { bridge } | State::Answering { bridge, .. } => Some(bridge),
+            _ => None,
+        }
     }
 
     pub(crate) fn leg_hung_up(
@@ -46,14 +47,15 @@ impl Call {
         cause: Cause,
         by: Party,
     ) {
-        match self.state {
-            State::Talking { leg: device } | State::Answering { leg: device, .. }
-                if leg == device || leg == LegNo::CALLER =>
-            {
-                self.end(context, cause, by);
-            }
-            _ if leg == LegNo::CALLER => self.end(context, cause, by),
-            _ => self.leg_failed(context, leg, OfferEnd::Unreachable),
+        if self.bridge().is_some_and(|bridge| bridge.has(leg))
+            || leg == LegNo::CALLER
+            || self.placing.agent() == Some(leg)
+        {
+            self.end(context, cause, by);
+        } else if self.placing.leg() == Some(leg) {
+            self.refused(context, leg, cause, true);
+        } else {
+            self.leg_failed(context, leg, OfferEnd::Unreachable);
         }
     }
 
@@ -63,39 +65,33 @@ impl Call {
             return;
         }
         let talked = matches!(self.state, State::Talking { .. });
-        let answering = matches!(self.state, State::Answering { .. });
         self.probes.stop();
         if self.recording.stop(context.now.mono) {
             self.outputs.push_back(Output::StopRecording);
         }
         let mut kinds = Vec::with_capacity(2);
         let agent = self.offer.as_ref().map(|offer| offer.agent);
-        match (&self.state, agent) {
-            (State::Talking { leg } | State::Answering { leg, .. }, _) => {
-                self.outputs.push_back(Output::DropLeg(*leg));
-            }
-            (
-                State::Offering { .. } | State::Announcing { .. } | State::Ringing { .. },
-                Some(agent),
-            ) => {
-                kinds.push(EventKind::OfferEnded {
-                    agent,
-                    end: OfferEnd::CallerGone,
-                });
-            }
-            _ => {}
+        if let (
+            State::Offering { .. } | State::Announcing { .. } | State::Ringing { .. },
+            Some(agent),
+        ) = (&self.state, agent)
+        {
+            kinds.push(EventKind::OfferEnded {
+                agent,
+                end: OfferEnd::CallerGone,
+            });
         }
-        if !talked && !answering {
-            self.drop_device_legs(None);
-        }
+        self.drop_legs();
         if agent.is_none() && !self.explanation.considered.is_empty() {
             kinds.push(EventKind::RouteExhausted {
                 explanation: Arc::clone(&self.explanation),
             });
         }
-        if let Some(offer) = self.offer.take() {
-            self.free_agent(offer.agent, talked);
-            self.effect(context, Effect::Release { agent: offer.agent });
+        let offered = self.offer.take().map(|offer| offer.agent);
+        let own = self.own_agent().filter(|own| Some(*own) != offered);
+        for agent in offered.into_iter().chain(own) {
+            self.free_agent(agent, talked);
+            self.effect(context, Effect::Release { agent });
         }
         let now = context.now.utc;
         let started_at = self.started_at.filter(|_| talked);
@@ -116,6 +112,22 @@ impl Call {
         }
         let effect = self.commit(context, kinds);
         self.state = State::Ending { effect, reject };
+    }
+
+    /// Lets go of every leg but the caller's.
+    fn drop_legs(&mut self) {
+        match self.bridge() {
+            Some(bridge) => {
+                let legs = [bridge.client, bridge.agent].into_iter();
+                let legs = legs.filter(|leg| *leg != LegNo::CALLER);
+                self.outputs.extend(legs.map(Output::DropLeg));
+            }
+            None => {
+                self.drop_device_legs(None);
+                let legs = [self.placing.leg(), self.placing.agent()].into_iter();
+                self.outputs.extend(legs.flatten().map(Output::DropLeg));
+            }
+        }
     }
 
     /// Notes where the file is silent. A long gap is told in parts, and is one all the same.

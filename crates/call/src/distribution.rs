@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId, Utc};
 
 use crate::{
-    AgentStep, Cause, Effect, EffectEnd, EventKind, Lead, LegNo, OfferEnd, Output, Party,
+    AgentStep, Bridge, Cause, Effect, EffectEnd, EventKind, Lead, LegNo, OfferEnd, Origin, Output,
+    Party,
     call::{Call, Context, State},
     offer::Offer,
 };
@@ -29,10 +30,11 @@ impl Call {
         }
         self.explanation = explanation;
         let Some((agent, rule, ring_timeout)) = choice else {
-            let cause = match (qualified, self.attempts) {
-                (_, 1..) => Cause::NobodyAnswered,
-                (true, 0) => Cause::NobodyFree,
-                (false, 0) => Cause::NobodyQualified,
+            let cause = match (&self.origin, qualified, self.attempts) {
+                (Origin::Internal(_), ..) => self.last_end.map_or(Cause::Busy, Cause::from),
+                (_, _, 1..) => Cause::NobodyAnswered,
+                (_, true, 0) => Cause::NobodyFree,
+                (_, false, 0) => Cause::NobodyQualified,
             };
             return self.end(context, cause, Party::System);
         };
@@ -75,17 +77,32 @@ impl Call {
         offer.add_legs(legs);
         self.attempts += 1;
         self.last_offered = Some(offer.agent);
-        let owner = self.caller.matches.first().and_then(|first| first.manager);
-        let offered = EventKind::Offered {
-            agent: offer.agent,
-            attempt: offer.attempt,
-            rule: offer.rule,
-            explanation: Arc::clone(&self.explanation),
-            owner: owner.filter(|owner| *owner != offer.agent),
-            snapshot,
-        };
+        let (agent, attempt, rule) = (offer.agent, offer.attempt, offer.rule);
+        let offered = self.offered_to(agent, attempt, rule, snapshot);
         let effect = self.commit(context, vec![offered]);
         self.state = State::Offering { effect };
+    }
+
+    pub(crate) fn offered_to(
+        &self,
+        agent: UserId,
+        attempt: u16,
+        rule: Rule,
+        snapshot: DialogSnapshot,
+    ) -> EventKind {
+        let owner = self.caller.matches.first().and_then(|first| first.manager);
+        EventKind::Offered {
+            agent,
+            attempt,
+            rule,
+            explanation: match rule {
+                // Nobody decided that.
+                Rule::Caller => Arc::default(),
+                _ => Arc::clone(&self.explanation),
+            },
+            owner: owner.filter(|owner| *owner != agent),
+            snapshot,
+        }
     }
 
     pub(crate) fn offered(&mut self, context: &mut Context<'_>) {
@@ -138,12 +155,16 @@ impl Call {
     }
 
     pub(crate) fn leg_ringing(&mut self, leg: LegNo) {
+        if let State::Calling { .. } = self.state {
+            return self.client_rings(leg);
+        }
         let rings = matches!(self.state, State::Ringing { .. })
             && self
                 .offer
                 .as_ref()
                 .is_some_and(|offer| offer.open_device(leg).is_some());
-        if rings && !self.relayed_ringing {
+        // Whoever ordered a call hears nothing of it before the telephone is taken up.
+        if rings && !self.relayed_ringing && !matches!(self.origin, Origin::Outbound(_)) {
             self.relayed_ringing = true;
             self.outputs.push_back(Output::RelayRinging);
         }
@@ -155,6 +176,9 @@ impl Call {
         leg: LegNo,
         snapshot: DialogSnapshot,
     ) {
+        if self.placing.leg() == Some(leg) {
+            return self.client_answered(context, leg, snapshot);
+        }
         let State::Ringing { .. } = self.state else {
             // A second device answered in the same moment, or the offer is over.
             return self.outputs.push_back(Output::DropLeg(leg));
@@ -166,30 +190,59 @@ impl Call {
         let Some((agent, device)) = answered else {
             return self.outputs.push_back(Output::DropLeg(leg));
         };
-        let recorded = self
-            .inbound
-            .as_ref()
-            .is_some_and(|inbound| inbound.recorded);
-        let recording = recorded.then(|| self.recording.start(self.id, context.now.utc));
+        self.drop_device_legs(Some(leg));
+        let accepted = EventKind::OfferAccepted { agent, device };
+        if let Origin::Outbound(_) = self.origin {
+            return self.orderer_answered(context, leg, device);
+        }
+        let bridge = Bridge {
+            client: LegNo::CALLER,
+            agent: leg,
+        };
+        self.start_conversation(context, bridge, (agent, device), vec![accepted], snapshot);
+    }
+
+    /// Joins the two, and tells the journal; the 200 to whoever called waits for that.
+    pub(crate) fn start_conversation(
+        &mut self,
+        context: &mut Context<'_>,
+        bridge: Bridge,
+        (agent, device): (UserId, DeviceId),
+        mut facts: Vec<EventKind>,
+        snapshot: DialogSnapshot,
+    ) {
+        let recording = self
+            .is_recorded()
+            .then(|| self.recording.start(self.id, context.now.utc));
         self.outputs.push_back(Output::Connect {
-            leg,
+            bridge,
             recording: recording.clone(),
         });
-        self.drop_device_legs(Some(leg));
-        self.outputs.push_back(Output::Agent {
-            agent,
-            step: AgentStep::Talking,
-        });
+        for agent in [Some(agent), self.own_agent()].into_iter().flatten() {
+            self.outputs.push_back(Output::Agent {
+                agent,
+                step: AgentStep::Talking,
+            });
+        }
         self.started_at = Some(context.now.utc);
-        let started = EventKind::ConversationStarted {
+        facts.push(EventKind::LineAnswered);
+        facts.push(EventKind::ConversationStarted {
             agent,
             device,
             recording,
             snapshot,
-        };
-        let accepted = EventKind::OfferAccepted { agent, device };
-        let effect = self.commit(context, vec![accepted, EventKind::LineAnswered, started]);
-        self.state = State::Answering { effect, leg };
+        });
+        let effect = self.commit(context, facts);
+        self.state = State::Answering { effect, bridge };
+    }
+
+    fn is_recorded(&self) -> bool {
+        match &self.origin {
+            Origin::Inbound(inbound) => inbound.recorded,
+            Origin::Outbound(outbound) => outbound.recorded,
+            Origin::Internal(internal) => internal.recorded,
+            Origin::Recovered => false,
+        }
     }
 
     pub(crate) fn leg_failed(&mut self, context: &mut Context<'_>, leg: LegNo, end: OfferEnd) {
@@ -210,7 +263,11 @@ impl Call {
     /// Ends the running offer and asks for the next agent (R3).
     pub(crate) fn next_candidate(&mut self, context: &mut Context<'_>, end: OfferEnd) {
         self.drop_device_legs(None);
+        self.last_end = Some(end);
         if let Some(offer) = self.offer.take() {
+            if self.own_agent() == Some(offer.agent) {
+                return self.orderer_gone(context, offer.agent, end);
+            }
             self.free_agent(offer.agent, false);
             self.effect(context, Effect::Release { agent: offer.agent });
             self.commit(

@@ -34,8 +34,8 @@ pub enum Effect {
     Identify {
         /// The number as it came; empty if withheld.
         number: String,
-        /// The line called, which decides the order of several matches.
-        line: LineId,
+        /// The line, which decides the order of several matches.
+        line: Option<LineId>,
     },
     /// Reserve the agent for this call. Ends with [`EffectEnd::Reserved`].
     Reserve {

@@ -85,12 +85,37 @@ pub enum EventKind {
         /// Who calls, as far as known when it was routed.
         caller: Arc<CallerIdentity>,
     },
-    /// An agent is offered the call: the card.
+    /// An agent calls somebody. The first event of every outbound and internal call; not a frame of its own.
+    #[serde(rename = "call.dialled")]
+    Dialled {
+        /// Who calls.
+        agent: UserId,
+        /// The agent's short number.
+        from: String,
+        /// The number called: E.164 with `+`, or as dialled if it is not a public number.
+        to: String,
+        /// The line whose number the client sees, if it is one of ours.
+        line: Option<LineId>,
+        /// The colleague who is called; none for a client.
+        callee: Option<UserId>,
+        /// The client who is called, as far as known.
+        client: Arc<CallerIdentity>,
+    },
+    /// The call goes to the client by a trunk; again when another trunk is tried.
+    #[serde(rename = "call.routed")]
+    Routed {
+        /// The trunk.
+        trunk: TrunkId,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
+    /// An agent is offered the call, or began it: the card.
     #[serde(rename = "call.offered")]
     Offered {
         /// Whom.
         agent: UserId,
-        /// 0 for the first offer of the call.
+        /// 0 for the first offer of the call, which is the agent's own if an agent began it.
         attempt: u16,
         /// Why this agent.
         rule: Rule,
@@ -126,7 +151,7 @@ pub enum EventKind {
         /// On which telephone.
         device: DeviceId,
     },
-    /// We answered the line: 200 to the client.
+    /// We answered the line: 200 to the client; or the client answered ours.
     #[serde(rename = "line.answered")]
     LineAnswered,
     /// Client and agent are connected.
@@ -202,6 +227,8 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Arrived { .. } => "call.arrived",
+            Self::Dialled { .. } => "call.dialled",
+            Self::Routed { .. } => "call.routed",
             Self::Offered { .. } => "call.offered",
             Self::Ringing { .. } => "call.ringing",
             Self::OfferEnded { .. } => "offer.ended",

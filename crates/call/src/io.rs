@@ -7,23 +7,28 @@ use model::{
     UserId,
 };
 
-use crate::{Cause, EffectEnd, EffectRequest, OfferEnd, Party};
+use crate::{Cause, EffectEnd, EffectRequest, OfferEnd};
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegNo(pub u16);
 
 impl LegNo {
-    /// The caller's leg.
+    /// The leg of whoever called us.
     pub const CALLER: Self = Self(0);
+}
 
-    pub(crate) fn party(self) -> Party {
-        if self == Self::CALLER {
-            Party::Client
-        } else {
-            Party::Agent
-        }
-    }
+/// How a call began.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A client called a line of ours.
+    Inbound(Inbound),
+    /// An agent called a client (O1).
+    Outbound(Outbound),
+    /// An agent called a colleague (T4).
+    Internal(Internal),
+    /// Before a restart: only its end is left.
+    Recovered,
 }
 
 /// An inbound call as it came.
@@ -39,6 +44,66 @@ pub struct Inbound {
     pub to: String,
     /// The line's conversations are recorded.
     pub recorded: bool,
+}
+
+/// A call to a client.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Who calls.
+    pub agent: UserId,
+    /// The agent's short number.
+    pub from: String,
+    /// The telephone that dialled; none if the call was ordered, and the agent's telephones are to ring first.
+    pub device: Option<DeviceId>,
+    /// The number called: E.164 with `+`, or as dialled if it is not a public number.
+    pub number: String,
+    /// The line whose number the client sees, if it is one of ours.
+    pub line: Option<LineId>,
+    /// The conversation is recorded.
+    pub recorded: bool,
+    /// How long the agent's telephones ring, if the call was ordered.
+    pub ring_timeout: Duration,
+}
+
+/// A call to a colleague.
+#[derive(Clone, Debug)]
+pub struct Internal {
+    /// Who calls.
+    pub agent: UserId,
+    /// The caller's short number and name, for the telephone that rings.
+    pub from: (String, String),
+    /// The telephone that dialled.
+    pub device: DeviceId,
+    /// Who is called.
+    pub callee: UserId,
+    /// The short number dialled.
+    pub number: String,
+    /// Conversations between colleagues are recorded.
+    pub recorded: bool,
+}
+
+/// A leg to a client by a trunk, prepared and not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The leg.
+    pub leg: LegNo,
+    /// By which trunk.
+    pub trunk: TrunkId,
+}
+
+/// The two legs that talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bridge {
+    /// The client's, or that of the colleague who called.
+    pub client: LegNo,
+    /// The agent's.
+    pub agent: LegNo,
+}
+
+impl Bridge {
+    pub(crate) fn has(self, leg: LegNo) -> bool {
+        leg == self.client || leg == self.agent
+    }
 }
 
 /// What happens to a call.
@@ -67,9 +132,25 @@ pub enum Input {
         /// What recovery needs.
         snapshot: DialogSnapshot,
     },
-    /// A device rings.
+    /// The answer to [`Output::Place`]: none if no trunk is left.
+    Placed {
+        /// The leg.
+        placed: Option<Placed>,
+        /// What recovery needs.
+        snapshot: DialogSnapshot,
+    },
+    /// The trunk wants credentials: the INVITE has them now, and is to be sent again.
+    LegChallenged {
+        /// The leg.
+        leg: LegNo,
+        /// What recovery needs.
+        snapshot: DialogSnapshot,
+    },
+    /// A device rings, or the client's telephone.
     LegRinging(LegNo),
-    /// A device answered; it has its ACK.
+    /// The client's side sends sound before it answers.
+    LegProgress(LegNo),
+    /// A device or the client answered; the leg has its ACK.
     LegAnswered {
         /// Which.
         leg: LegNo,
@@ -78,6 +159,15 @@ pub enum Input {
     },
     /// A device will not answer.
     LegFailed(LegNo, OfferEnd),
+    /// The client will not answer, or the trunk does not take the call.
+    LegRefused {
+        /// The leg.
+        leg: LegNo,
+        /// Why.
+        cause: Cause,
+        /// Another trunk may do better.
+        elsewhere: bool,
+    },
     /// The caller gave up before an answer; the 487 is sent.
     CallerCancelled,
     /// A party hung up.
@@ -121,6 +211,8 @@ pub struct RecordingSummary {
 /// A change of the agent's state that the call brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentStep {
+    /// Begins this call.
+    Dialling,
     /// The devices ring.
     Ringing,
     /// In conversation.
@@ -158,16 +250,30 @@ pub enum Output {
         /// How.
         step: AgentStep,
     },
+    /// Prepare a leg to the client by the next trunk; answered by [`Input::Placed`] before anything else.
+    Place {
+        /// Trunks that failed.
+        failed: Vec<TrunkId>,
+    },
     /// Send the INVITE to a prepared leg.
     Ring(LegNo),
     /// Send 180 to the caller.
     RelayRinging,
+    /// Let an agent whose telephone is answered hear that the client's rings.
+    PlayRingback(LegNo),
+    /// Let the agent hear what the client's side sends before it answers.
+    RelayEarlyMedia {
+        /// The client's leg.
+        client: LegNo,
+        /// The agent's.
+        agent: LegNo,
+    },
     /// Give up a device's leg, whatever its state.
     DropLeg(LegNo),
-    /// Join the caller's media with the device's and record into the file, if one is named.
+    /// Join the media of two legs and record into the file, if one is named.
     Connect {
-        /// The device's leg.
-        leg: LegNo,
+        /// Between whom.
+        bridge: Bridge,
         /// File, relative to the recordings folder.
         recording: Option<String>,
     },

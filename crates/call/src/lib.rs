@@ -15,12 +15,16 @@ pub mod event;
 pub mod io;
 mod ledger;
 mod offer;
+mod placing;
 mod probe;
 mod recording;
 
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};
-pub use command::{Command, Notice, Refusal};
+pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
-pub use io::{AgentStep, Inbound, Input, LegNo, Output, RecordingSummary};
+pub use io::{
+    AgentStep, Bridge, Inbound, Input, Internal, LegNo, Origin, Outbound, Output, Placed,
+    RecordingSummary,
+};

@@ -1,7 +1,7 @@
 //! Connections to telephone companies.
 
 use ipnet::IpNet;
-use model::TrunkId;
+use model::{TrunkId, TrunkOutbound};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Resource};
@@ -22,6 +22,8 @@ pub struct TrunkData {
     pub trusted_identity: bool,
     /// Most simultaneous calls; none for no limit of its own.
     pub most_calls: Option<u32>,
+    /// How calls leave by it; none if it only brings calls.
+    pub outbound: Option<TrunkOutbound>,
 }
 
 /// Trunks are few: nothing to narrow by.

@@ -1,7 +1,7 @@
 //! The people who work with Ringbook.
 
 use async_trait::async_trait;
-use model::UserId;
+use model::{Reach, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Repository, Resource, Result};
@@ -74,6 +74,8 @@ pub struct UserData {
     pub ring_timeout_secs: u32,
     /// Time kept free after a conversation, in seconds; 0 for none.
     pub wrap_up_secs: u32,
+    /// How far the user may call.
+    pub may_call: Reach,
 }
 
 /// What users can be narrowed by.

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, ops::Range};
 
 use call::{Event, EventKind, OfferEnd};
-use crm::Journalled;
-use model::LineId;
+use crm::{Call, Direction, Journalled, Route};
+use model::{Rule, UserId};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -156,7 +156,7 @@ impl Attachment {
         let route = calls.route(event.call).await;
         let route = route.map_err(|error| self.unavailable(&error))?;
         let call = calls.read(event.call).await;
-        let line: Option<LineId> = call.map_err(|error| self.unavailable(&error))?.line;
+        let call = call.map_err(|error| self.unavailable(&error))?;
         let before = match event.kind {
             EventKind::Offered { attempt, .. } => attempt,
             _ => 0,
@@ -170,8 +170,9 @@ impl Attachment {
         });
         Ok(OfferFacts {
             previous: previous.collect(),
+            colleagues: colleagues(&call, &route),
             caller: route.caller.into(),
-            line,
+            line: call.line,
         })
     }
 
@@ -179,6 +180,14 @@ impl Attachment {
         tracing::warn!(user = %self.viewer.user, %error, "past events cannot be read");
         Closed::Unavailable
     }
+}
+
+/// Who called whom, if both are colleagues.
+fn colleagues(call: &Call, route: &Route) -> Option<[UserId; 2]> {
+    let with = |rule| route.offers.iter().find(|offer| offer.rule == rule);
+    let internal = call.direction == Direction::Internal;
+    let (caller, callee) = (with(Rule::Caller)?, with(Rule::Dialled)?);
+    internal.then_some([caller.agent, callee.agent])
 }
 
 fn offer_end(name: &str) -> Option<OfferEnd> {

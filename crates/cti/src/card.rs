@@ -26,6 +26,9 @@ pub(crate) struct CardView<'a> {
     tasks: Vec<TaskView<'a>>,
     obligations: Vec<ObligationView<'a>>,
     notes: Vec<NoteView<'a>>,
+    /// In a call between colleagues: who calls whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    colleagues: Option<Colleagues<'a>>,
     /// For an unknown caller: what the new client's form begins with (S3).
     draft: Option<Draft<'a>>,
     /// The database was too slow: only what identification knew is shown.
@@ -40,6 +43,12 @@ struct Caller<'a> {
     region: Option<&'a str>,
     known: bool,
     in_time: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Colleagues<'a> {
+    caller: Named<'a>,
+    callee: Named<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,6 +142,7 @@ impl<'a> CardView<'a> {
                 },
             ),
             notes: each(card, |card| &card.notes, note),
+            colleagues: None,
             draft: (!known).then_some(Draft {
                 number,
                 region,
@@ -140,6 +150,18 @@ impl<'a> CardView<'a> {
             }),
             partial: card.is_none() && known,
         }
+    }
+
+    /// The same for a call between colleagues, who are no clients.
+    pub(crate) fn between(mut self, colleagues: Option<[UserId; 2]>, roster: &'a Roster) -> Self {
+        if let Some([caller, callee]) = colleagues {
+            self.draft = None;
+            self.colleagues = Some(Colleagues {
+                caller: roster.named(caller),
+                callee: roster.named(callee),
+            });
+        }
+        self
     }
 }
 

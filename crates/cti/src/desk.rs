@@ -142,7 +142,7 @@ impl Desk {
         }
     }
 
-    fn identify(&mut self, id: EffectId, number: String, line: LineId) {
+    fn identify(&mut self, id: EffectId, number: String, line: Option<LineId>) {
         let asked = Asked {
             id,
             at: Instant::now(),
@@ -166,7 +166,8 @@ impl Desk {
     }
 
     fn commit(&mut self, id: EffectId, events: Vec<Event>) {
-        let offer = events.iter().find_map(|event| match event.kind {
+        // A call to a colleague begins with two: that of the caller, who has nothing to wait for, and the colleague's.
+        let offer = events.iter().rev().find_map(|event| match event.kind {
             EventKind::Offered { attempt, .. } => Some(attempt),
             _ => None,
         });

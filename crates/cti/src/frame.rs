@@ -22,6 +22,8 @@ pub(crate) type Text = Arc<str>;
 pub(crate) struct OfferFacts {
     pub(crate) caller: Arc<CallerIdentity>,
     pub(crate) line: Option<LineId>,
+    /// Who calls whom, in a call between colleagues.
+    pub(crate) colleagues: Option<[UserId; 2]>,
     pub(crate) previous: Vec<PastOffer>,
 }
 
@@ -92,7 +94,10 @@ enum Body<'a> {
 
 /// Whether clients are told of this fact by a frame of its own.
 pub(crate) fn is_frame(kind: &EventKind) -> bool {
-    !matches!(kind, EventKind::Arrived { .. })
+    !matches!(
+        kind,
+        EventKind::Arrived { .. } | EventKind::Dialled { .. } | EventKind::Routed { .. }
+    )
 }
 
 /// Whether the frame of this fact shows a card.
@@ -123,7 +128,9 @@ pub(crate) fn write(
             agent: *agent,
             attempt: *attempt,
             why: Why::new(*rule, *owner, &facts.caller, &facts.previous, roster),
-            card: Box::new(CardView::new(&facts.caller, line, card, roster)),
+            card: Box::new(
+                CardView::new(&facts.caller, line, card, roster).between(facts.colleagues, roster),
+            ),
         },
         EventKind::Identified { caller } => Body::Identified {
             card: Box::new(CardView::new(caller, line, card, roster)),
@@ -181,9 +188,11 @@ pub(crate) fn write(
             gaps_ms: *gaps_ms,
             error: error.as_deref(),
         },
-        EventKind::Arrived { .. } | EventKind::LineAnswered | EventKind::RouteExhausted { .. } => {
-            Body::Bare {}
-        }
+        EventKind::Arrived { .. }
+        | EventKind::Dialled { .. }
+        | EventKind::Routed { .. }
+        | EventKind::LineAnswered
+        | EventKind::RouteExhausted { .. } => Body::Bare {},
     };
     // A late identification is an update of the call for everybody who shows it.
     let kind = match event.kind {

@@ -23,6 +23,8 @@ pub(crate) struct Room {
     arrived: bool,
     caller: Arc<CallerIdentity>,
     line: Option<LineId>,
+    /// Who calls whom, in a call between colleagues.
+    colleagues: Option<[UserId; 2]>,
     participants: Vec<UserId>,
     past_offers: Vec<PastOffer>,
     recording: bool,
@@ -61,6 +63,18 @@ impl Room {
                     self.arrived = true;
                     self.line = Some(*line);
                     self.caller = Arc::clone(caller);
+                }
+                EventKind::Dialled {
+                    agent,
+                    line,
+                    callee,
+                    client,
+                    ..
+                } => {
+                    self.arrived = true;
+                    self.line = *line;
+                    self.caller = Arc::clone(client);
+                    self.colleagues = callee.map(|callee| [*agent, callee]);
                 }
                 EventKind::Offered { agent, .. } => {
                     if !self.participants.contains(agent) {
@@ -103,6 +117,7 @@ impl Room {
         OfferFacts {
             caller: Arc::clone(&self.caller),
             line: self.line,
+            colleagues: self.colleagues,
             previous: self.past_offers.clone(),
         }
     }

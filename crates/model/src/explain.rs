@@ -20,6 +20,10 @@ pub enum Rule {
         /// How long the agent has been idle, in milliseconds, if available.
         idle_ms: Option<u64>,
     },
+    /// The agent's own short number was dialled (T4).
+    Dialled,
+    /// The agent began the call (O1).
+    Caller,
 }
 
 /// Why an agent who was considered did not get this offer.

@@ -19,7 +19,8 @@ pub use id::{
 };
 pub use presence::{AgentChanged, AgentState, AwayReason};
 pub use records::{
-    Agent, Binding, Device, DialogSnapshot, DigestOffer, Directory, GapReason, Line, MediaSource,
-    OpenCall, RecordingGap, Skill, Trunk,
+    Agent, Binding, CallerId, Credentials, Device, DialogSnapshot, DigestOffer, Directory,
+    GapReason, Line, MediaSource, NumberFormat, OpenCall, Reach, RecordingGap, Skill, Trunk,
+    TrunkOutbound,
 };
 pub use time::{Now, Utc};

@@ -15,7 +15,7 @@ pub enum AgentState {
         /// The call that reserved the agent.
         call: CallId,
     },
-    /// The agent's devices ring.
+    /// The agent's devices ring, or those of somebody whom the agent calls.
     Ringing {
         /// The call that rings.
         call: CallId,

@@ -23,6 +23,21 @@ pub struct Agent {
     pub ring_timeout_secs: u32,
     /// Time kept free after a conversation, in seconds; 0 for none.
     pub wrap_up_secs: u32,
+    /// How far the agent may call.
+    pub may_call: Reach,
+}
+
+/// How far a user may call (O1). Emergency numbers are always allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Colleagues and short numbers only.
+    Internal,
+    /// Numbers of our own country too.
+    #[default]
+    National,
+    /// Any number.
+    International,
 }
 
 /// Which digest algorithms a device is offered.
@@ -107,6 +122,69 @@ pub struct Trunk {
     pub trusted_identity: bool,
     /// Most simultaneous calls; none for no limit of its own.
     pub most_calls: Option<u32>,
+    /// How calls leave by it; none if it only brings calls.
+    pub outbound: Option<TrunkOutbound>,
+}
+
+/// How calls leave by a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkOutbound {
+    /// Where its INVITEs go.
+    pub proxy: SocketAddr,
+    /// Of several trunks the lowest is tried first, the next one when it fails.
+    pub priority: u8,
+    /// Our number, as the called party is to see it.
+    pub caller_number: String,
+    /// Host of From and of the request URI; none for the proxy's address.
+    pub domain: Option<String>,
+    /// Where our number stands.
+    pub caller_id: CallerId,
+    /// How the called number is written.
+    pub number_format: NumberFormat,
+    /// User name and password for its challenges; none if it knows us by our address.
+    pub credentials: Option<Credentials>,
+}
+
+/// User name and password that we answer a trunk's challenge with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The user name; it also stands in From when the number stands elsewhere.
+    pub user: String,
+    /// The password, as it is: a challenge names its realm only when it comes.
+    pub password: String,
+}
+
+/// A password is never shown, not even in a trace.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where our number stands in an INVITE to a trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerId {
+    /// In From.
+    #[default]
+    From,
+    /// In P-Asserted-Identity (RFC 3325); From has the user name of the credentials.
+    AssertedIdentity,
+}
+
+/// How a trunk wants the called number written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFormat {
+    /// `+74951234567`.
+    #[default]
+    E164,
+    /// `74951234567`.
+    E164Digits,
+    /// As dialled in our own country: `84951234567`; foreign numbers as `E164Digits` behind the international prefix.
+    National,
 }
 
 /// How well a user serves a line.

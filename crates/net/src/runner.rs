@@ -189,6 +189,8 @@ impl Driver {
     }
 
     async fn run(mut self) {
+        let listening = Input::Listening(self.sockets.addresses());
+        self.handle(listening);
         self.media_events.read_by_task();
         self.sockets.writable().await;
         let mut rest = Rest::None;

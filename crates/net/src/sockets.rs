@@ -63,6 +63,14 @@ impl Sockets {
         })
     }
 
+    /// Our addresses.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .map(|listener| listener.local)
+            .collect()
+    }
+
     /// Takes what the sockets have, at most so many datagrams; ready when there are any.
     pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let first = self.next_listener % self.listeners.len().max(1);

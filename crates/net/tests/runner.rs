@@ -58,6 +58,7 @@ fn directory() -> Directory {
             media_networks: vec![],
             trusted_identity: false,
             most_calls: None,
+            outbound: None,
         }],
         ..Directory::default()
     }
@@ -265,7 +266,7 @@ fn effects_go_out_and_their_ends_move_the_call_on() {
         let end = match request.effect {
             Effect::Identify { number, line } => {
                 identified = true;
-                assert_eq!((number.as_str(), line), ("79161234567", LineId(5)));
+                assert_eq!((number.as_str(), line), ("79161234567", Some(LineId(5))));
                 EffectEnd::Identified(Arc::new(CallerIdentity::default()))
             }
             Effect::Commit { .. } => {

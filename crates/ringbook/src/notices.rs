@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use api::orders::Orders;
 use call::Notice;
 use cti::Hub;
 use model::{Binding, DeviceId};
@@ -13,19 +14,27 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crm::Base as _;
 
-/// Takes notices until the switch is gone; `drained` is told when the last call is over.
+/// Whoever is told.
+pub(crate) struct Listeners {
+    /// The screens.
+    pub(crate) hub: Hub,
+    /// Those who ordered calls.
+    pub(crate) orders: Orders,
+    /// Whoever waits for the last call to be over.
+    pub(crate) drained: Option<oneshot::Sender<()>>,
+}
+
+/// Takes notices until the switch is gone.
 pub(crate) async fn run(
     mut notices: mpsc::Receiver<Notice>,
-    hub: Hub,
+    mut listeners: Listeners,
     store: Store,
-    drained: oneshot::Sender<()>,
 ) {
-    let mut drained = Some(drained);
     let unsaved = Arc::new(Unsaved::default());
     // A store that does not answer must not keep agents' states from the screens.
     tokio::spawn(save(Arc::clone(&unsaved), store));
     while let Some(notice) = notices.recv().await {
-        take(notice, &hub, &unsaved, &mut drained);
+        take(notice, &mut listeners, &unsaved);
     }
 }
 
@@ -54,9 +63,10 @@ async fn save(unsaved: Arc<Unsaved>, store: Store) {
     }
 }
 
-fn take(notice: Notice, hub: &Hub, unsaved: &Unsaved, drained: &mut Option<oneshot::Sender<()>>) {
+fn take(notice: Notice, listeners: &mut Listeners, unsaved: &Unsaved) {
     match notice {
-        Notice::Agent(change) => hub.agent_changed(change),
+        Notice::Agent(change) => listeners.hub.agent_changed(change),
+        Notice::Ordered { order, outcome } => listeners.orders.answer(order, outcome),
         Notice::Bindings {
             device,
             bindings: now,
@@ -74,7 +84,7 @@ fn take(notice: Notice, hub: &Hub, unsaved: &Unsaved, drained: &mut Option<onesh
             refusal.reason
         ),
         Notice::Drained => {
-            if let Some(drained) = drained.take() {
+            if let Some(drained) = listeners.drained.take() {
                 // Nobody waits when the process does not stop.
                 let _ = drained.send(());
             }

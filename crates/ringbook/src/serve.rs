@@ -6,7 +6,7 @@ mod counters;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use api::{ApiState, Parts, directory};
+use api::{ApiState, Parts, directory, orders::Orders};
 use call::Command;
 use crm::{Base, Journal};
 use cti::{Deps, Desk, Hub};
@@ -29,7 +29,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Checked, notices, store_open};
+use crate::{
+    config::Checked,
+    notices::{self, Listeners},
+    store_open,
+};
 
 /// Places that a call takes in the queues of effects and of their ends when it is admitted: they are as long as
 /// the limit of calls wants, so that whoever gets no 503 has places for the whole call.
@@ -101,12 +105,13 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     let desk = tokio::spawn(Desk::start(deps, hub.clone(), cti_settings).run(effects_taken, ends));
     let (drained, all_drained) = oneshot::channel();
     tokio::spawn(hub.clone().run_presence());
-    tokio::spawn(notices::run(
-        notices_taken,
-        hub.clone(),
-        store.clone(),
-        drained,
-    ));
+    let orders = Orders::default();
+    let listeners = Listeners {
+        hub: hub.clone(),
+        orders: orders.clone(),
+        drained: Some(drained),
+    };
+    tokio::spawn(notices::run(notices_taken, listeners, store.clone()));
 
     let media = MediaPlane::start(media_settings(&checked))?;
     let switch = Switch::new(settings(&checked), rand::rng().random(), clock::now());
@@ -147,6 +152,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         base,
         hub: hub.clone(),
         commands: commands.clone(),
+        orders,
         directory: changed,
         settings: api_settings,
         counters: counters::all(&hub, &store, &runner, &media_counters, archiving.made),
@@ -256,6 +262,7 @@ fn settings(checked: &Checked) -> Settings {
     let mut settings = Settings {
         node: *checked.config.general.node.get_ref(),
         realm: checked.config.sip.realm.get_ref().clone(),
+        region: checked.config.general.default_region.get_ref().clone(),
         rtp_ports: checked.rtp_ports.clone(),
         ..Settings::default()
     };

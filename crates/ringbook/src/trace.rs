@@ -194,6 +194,8 @@ impl Tale<'_> {
                 ];
                 self.words.say("rule-skilled-idle", &facts)
             }
+            Rule::Dialled => self.words.say("rule-dialled", &[]),
+            Rule::Caller => self.words.say("rule-caller", &[]),
         }
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use crm::{Base as _, Language, Role, UserData};
+use model::Reach;
 
 use crate::{
     cli::{ConfigFile, language_of},
@@ -66,6 +67,7 @@ pub(crate) async fn carry_out(command: Command) -> Result<String> {
         away: false,
         ring_timeout_secs: 20,
         wrap_up_secs: 15,
+        may_call: Reach::default(),
     };
     let user = store
         .users()

@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     registered: bool,
     away: bool,
     wrap_up_until: Option<Duration>,
+    /// Calls of the agent's own beside the one that the state names, such as a question to a colleague.
+    beside: Vec<CallId>,
     /// Removed from the directory while a call has the agent.
     pub(crate) leaving: bool,
     skills: BTreeMap<LineId, u8>,
@@ -112,6 +114,22 @@ impl Agents {
         self.apply(now, agent, Input::Reserve, Some(call))
     }
 
+    /// The agent begins a call. One who is in another call has both then, and is free when both are over.
+    pub fn dial(&mut self, now: Now, agent: UserId, call: CallId) {
+        if self.apply(now, agent, Input::Dial, Some(call)) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&agent) {
+            entry.beside.push(call);
+        }
+    }
+
+    /// A colleague dials the agent's own number; false if the agent is in a call. Away or not is for the agent's
+    /// telephones to say.
+    pub fn take_directly(&mut self, now: Now, agent: UserId, call: CallId) -> bool {
+        self.apply(now, agent, Input::Dial, Some(call))
+    }
+
     /// The agent's devices ring for the call that reserved it.
     pub fn ringing(&mut self, now: Now, agent: UserId, call: CallId) {
         self.apply(now, agent, Input::Ring, Some(call));
@@ -125,9 +143,15 @@ impl Agents {
     /// The call's offer or conversation ended. With `wrap_up` the agent's wrap-up time begins, if
     /// it is more than nothing.
     pub fn release(&mut self, now: Now, agent: UserId, call: CallId, wrap_up: bool) {
-        let Some(entry) = self.entries.get(&agent) else {
+        let Some(entry) = self.entries.get_mut(&agent) else {
             return;
         };
+        if entry.call() != Some(call) {
+            return entry.beside.retain(|beside| *beside != call);
+        }
+        if !entry.beside.is_empty() {
+            return self.turn_to_next(now, agent);
+        }
         let leaving = entry.leaving;
         let input = if wrap_up && entry.record.wrap_up_secs > 0 && !leaving {
             Input::ReleaseToWrapUp
@@ -206,6 +230,7 @@ impl Agents {
             registered: self.registered.contains(&user),
             away: record.away,
             wrap_up_until: None,
+            beside: Vec::new(),
             leaving: false,
             skills: BTreeMap::new(),
         };
@@ -238,6 +263,16 @@ impl Agents {
                 since: now.utc,
                 state: gone,
             });
+        }
+    }
+
+    /// The call that the state names is over, and another one of the agent's own runs.
+    fn turn_to_next(&mut self, now: Now, agent: UserId) {
+        if let Some(entry) = self.entries.get_mut(&agent) {
+            let call = entry.beside.remove(0);
+            entry.state = AgentState::Talking { call };
+            entry.since = now;
+            self.changes.push_back(entry.shown(agent));
         }
     }
 

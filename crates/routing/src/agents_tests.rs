@@ -30,6 +30,7 @@ fn record(user: i64) -> Agent {
         away: false,
         ring_timeout_secs: 20,
         wrap_up_secs: if user % 2 == 0 { WRAP_UP_SECS } else { 0 },
+        may_call: model::Reach::National,
     }
 }
 
@@ -280,4 +281,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn whoever_calls_a_colleague_within_a_call_is_free_after_both() {
+    let (mut agents, agent) = one(2);
+    let (call, question) = (CallId(9), CallId(10));
+    assert!(agents.reserve(at(1), agent, call));
+    agents.talking(at(1), agent, call);
+    agents.dial(at(2), agent, question);
+    assert_eq!(agents.state(agent), Some(AgentState::Talking { call }));
+    agents.release(at(3), agent, call, true);
+    assert_eq!(
+        agents.state(agent),
+        Some(AgentState::Talking { call: question })
+    );
+    agents.release(at(4), agent, question, false);
+    assert_eq!(agents.state(agent), Some(AgentState::Available));
+}
+
+#[test]
+fn an_agent_may_dial_when_no_call_would_be_offered() {
+    let (mut agents, agent) = one(2);
+    agents.set_away(at(1), agent, true);
+    assert!(!agents.reserve(at(2), agent, CallId(8)));
+    agents.dial(at(2), agent, CallId(9));
+    assert!(!agents.take_directly(at(3), agent, CallId(10)), "busy");
+    agents.release(at(4), agent, CallId(9), false);
+    assert_eq!(agents.state(agent), Some(CHOSEN));
+    assert!(agents.take_directly(at(5), agent, CallId(10)));
 }

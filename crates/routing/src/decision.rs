@@ -207,6 +207,7 @@ mod tests {
                 away: false,
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
+                may_call: model::Reach::National,
             })
             .collect();
         let skills: Vec<Skill> = users()

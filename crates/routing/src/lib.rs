@@ -1,4 +1,4 @@
-//! Who should answer, and why: the one state machine of all agents (S8) and the decision which of
+//! Who should answer, and why, and who may call whom: the one state machine of all agents (S8) and the decision which of
 //! them a call is offered to (R2, R3, R8).
 //!
 //! Invariant: an agent serves at most one call, and nothing keeps an agent from becoming available
@@ -9,6 +9,7 @@ pub mod agents;
 mod decision;
 mod index;
 pub mod machine;
+pub mod plan;
 
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};

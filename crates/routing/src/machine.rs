@@ -9,7 +9,7 @@ pub enum Phase {
     Available,
     /// Chosen for a call whose devices do not ring yet.
     Reserved,
-    /// The agent's devices ring.
+    /// The agent's devices ring, or those of somebody whom the agent calls.
     Ringing,
     /// In a conversation.
     Talking,
@@ -28,6 +28,8 @@ pub enum Input {
     WentAway,
     /// A call reserves the agent.
     Reserve,
+    /// The agent begins a call, or a colleague dials the agent's own number.
+    Dial,
     /// The agent's devices ring for the call.
     Ring,
     /// The agent took the call.
@@ -59,6 +61,7 @@ pub const TRANSITIONS: &[(Phase, Input, Target)] = &[
         Input::Reserve,
         Target::To(Phase::Reserved),
     ),
+    (Phase::Available, Input::Dial, Target::To(Phase::Ringing)),
     (Phase::Reserved, Input::Ring, Target::To(Phase::Ringing)),
     (Phase::Reserved, Input::Talk, Target::To(Phase::Talking)),
     (Phase::Reserved, Input::Release, Target::Rest),
@@ -82,8 +85,10 @@ pub const TRANSITIONS: &[(Phase, Input, Target)] = &[
     ),
     (Phase::WrapUp, Input::WentAway, Target::Rest),
     (Phase::WrapUp, Input::WrapUpOver, Target::Rest),
+    (Phase::WrapUp, Input::Dial, Target::To(Phase::Ringing)),
     (Phase::Away, Input::FactsChanged, Target::Rest),
     (Phase::Away, Input::WentAway, Target::Rest),
+    (Phase::Away, Input::Dial, Target::To(Phase::Ringing)),
 ];
 
 /// Where `input` leads from `phase`; none if it changes nothing.

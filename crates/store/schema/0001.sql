@@ -7,7 +7,7 @@ CREATE TABLE users (
     name TEXT NOT NULL, name_fold TEXT NOT NULL,
     login TEXT NOT NULL, login_fold TEXT NOT NULL,
     short_number TEXT, role TEXT NOT NULL, language TEXT NOT NULL, away SMALLINT NOT NULL,
-    ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL,
+    ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL, may_call TEXT NOT NULL,
     password_hash TEXT
 );
 CREATE UNIQUE INDEX users_login ON users (login_fold) WHERE removed_at IS NULL;
@@ -50,7 +50,7 @@ CREATE TABLE skills (
 CREATE TABLE trunks (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, networks TEXT NOT NULL, media_networks TEXT NOT NULL,
-    trusted_identity SMALLINT NOT NULL, most_calls BIGINT
+    trusted_identity SMALLINT NOT NULL, most_calls BIGINT, outbound TEXT
 );
 CREATE UNIQUE INDEX trunks_name ON trunks (name_fold) WHERE removed_at IS NULL;
 
@@ -116,12 +116,12 @@ CREATE UNIQUE INDEX journal_place ON journal (node, seq);
 
 CREATE TABLE calls (
     id BIGINT PRIMARY KEY, node BIGINT NOT NULL, direction TEXT NOT NULL, trunk_id BIGINT, line_id BIGINT,
-    number_from TEXT NOT NULL, number_to TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, client_name TEXT,
+    number_from TEXT NOT NULL, number_to TEXT NOT NULL, number_client TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, client_name TEXT,
     caller TEXT NOT NULL, agent BIGINT, arrived_at BIGINT NOT NULL, answered_at BIGINT, started_at BIGINT,
     ended_at BIGINT, cause TEXT, ended_by TEXT, talk_ms BIGINT, wait_ms BIGINT, missed SMALLINT,
     exhausted TEXT, snapshot TEXT
 );
-CREATE INDEX calls_number ON calls (number_from);
+CREATE INDEX calls_number ON calls (number_client);
 CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL OR snapshot IS NOT NULL;
 
 -- The explanation stands in the journal, at the event.

@@ -131,7 +131,7 @@ impl Calls for Store {
         select.and_int("t.line_id", filter.line.map(|it| it.0));
         if let Some(number) = &filter.number {
             let normal = self.inner.shared.normal(number);
-            select.and("t.number_from = ?", args![normal.normal.as_str()]);
+            select.and("t.number_client = ?", args![normal.normal.as_str()]);
         }
         select.and_int("COALESCE(t.missed, 0)", filter.missed.map(i64::from));
         if let Some(since) = filter.since {

@@ -106,6 +106,16 @@ impl Facts {
                     client: best(caller),
                     line: Some(*line),
                 }),
+                EventKind::Dialled {
+                    callee: None,
+                    client,
+                    line,
+                    ..
+                } => learnt.push(MemoryChange::Known {
+                    call,
+                    client: best(client),
+                    line: *line,
+                }),
                 EventKind::Identified { caller } => learnt.push(MemoryChange::Known {
                     call,
                     client: best(caller),
@@ -181,10 +191,10 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
         }
         EventKind::Identified { caller } => identified(call, caller, into),
         EventKind::Ended { talk_ms, missed, .. } => into.push(Statement::new(
-            // One entry per conversation, for the client whom the call then has.
+            // One entry per conversation, for the client whom the call then has; colleagues are no clients.
             "INSERT INTO interactions (id, kind, direction, call_id, person_id, organisation_id, line_id, \
              agent, at, missed, talk_ms) SELECT $1, 'call', direction, id, person_id, organisation_id, line_id, \
-             agent, arrived_at, $2, $3 FROM calls WHERE id = $4 ON CONFLICT (call_id) DO NOTHING",
+             agent, arrived_at, $2, $3 FROM calls WHERE id = $4 AND direction <> 'internal' ON CONFLICT (call_id) DO NOTHING",
             args![writing.make_id(), *missed, *talk_ms, call.0],
         )),
         _ => {}

@@ -8,7 +8,7 @@ use crate::Store;
 
 #[async_trait]
 impl Identification for Store {
-    async fn identify(&self, number: &str, line: LineId) -> Result<CallerIdentity> {
+    async fn identify(&self, number: &str, line: Option<LineId>) -> Result<CallerIdentity> {
         if number.trim().is_empty() {
             return Ok(CallerIdentity {
                 in_time: true,

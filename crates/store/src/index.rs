@@ -175,7 +175,7 @@ impl NumberIndex {
 
     /// The clients that have the number, best first, and the manager of each. A number with an
     /// extension belongs to those who have that extension, else to those with none.
-    pub(crate) fn find(&self, number: &NormalNumber, line: LineId) -> Vec<CallerMatch> {
+    pub(crate) fn find(&self, number: &NormalNumber, line: Option<LineId>) -> Vec<CallerMatch> {
         let Some(holders) = self.numbers.get(&key(&number.normal)) else {
             return Vec::new();
         };
@@ -200,13 +200,13 @@ impl NumberIndex {
             .collect()
     }
 
-    fn rank(&self, who: Who, line: LineId) -> Reverse<(i64, bool, bool)> {
+    fn rank(&self, who: Who, line: Option<LineId>) -> Reverse<(i64, bool, bool)> {
         let activity = self.activity.get(&who);
         Reverse(activity.map_or((0, false, false), |it| {
             (
                 it.last_conversation,
                 it.open_deals > 0,
-                it.lines.contains(&line.0),
+                line.is_some_and(|line| it.lines.contains(&line.0)),
             )
         }))
     }
@@ -314,7 +314,7 @@ mod tests {
 
     fn names(index: &NumberIndex, asked: &NormalNumber) -> Vec<String> {
         index
-            .find(asked, LineId(1))
+            .find(asked, Some(LineId(1)))
             .into_iter()
             .map(|it| it.name)
             .collect()

@@ -122,6 +122,7 @@ fn agent(user: Record<model::UserId, UserData>) -> Option<Agent> {
         away: data.away,
         ring_timeout_secs: data.ring_timeout_secs,
         wrap_up_secs: data.wrap_up_secs,
+        may_call: data.may_call,
     })
 }
 
@@ -148,5 +149,6 @@ fn trunk(trunk: Record<model::TrunkId, TrunkData>) -> Trunk {
         media_networks: data.media_networks,
         trusted_identity: data.trusted_identity,
         most_calls: data.most_calls,
+        outbound: data.outbound,
     }
 }

@@ -28,6 +28,7 @@ impl Table for TrunkData {
         "media_networks",
         "trusted_identity",
         "most_calls",
+        "outbound",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -53,6 +54,7 @@ impl Table for TrunkData {
             json(&self.media_networks),
             self.trusted_identity,
             self.most_calls,
+            self.outbound.as_ref().map(json),
         ]
     }
 
@@ -65,6 +67,7 @@ impl Table for TrunkData {
             media_networks: from_json(&row.text()?)?,
             trusted_identity: row.flag()?,
             most_calls: row.opt_int()?.map(|it| it as u32),
+            outbound: row.opt_text()?.map(|it| from_json(&it)).transpose()?,
         })
     }
 

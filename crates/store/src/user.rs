@@ -30,6 +30,7 @@ impl Table for UserData {
         "away",
         "ring_timeout_secs",
         "wrap_up_secs",
+        "may_call",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -67,6 +68,7 @@ impl Table for UserData {
             self.away,
             self.ring_timeout_secs,
             self.wrap_up_secs,
+            word(&self.may_call),
         ]
     }
 
@@ -84,6 +86,7 @@ impl Table for UserData {
             away: row.flag()?,
             ring_timeout_secs: row.int()? as u32,
             wrap_up_secs: row.int()? as u32,
+            may_call: from_word(&row.text()?)?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Answers to requests of ours: to INVITEs of devices, to BYE and to questions on hold.
 
-use call::OfferEnd;
+use call::{Cause, OfferEnd};
 use media::LegKey;
 use model::Now;
 use sip::{
@@ -11,7 +11,7 @@ use sip::{
 
 use crate::{
     device_leg::{has_media, offer_end},
-    leg::{Phase, Purpose},
+    leg::{Phase, Purpose, Side},
     mutant::mutant,
     switch::Switch,
 };
@@ -28,11 +28,15 @@ impl Switch {
             return self.end_unclaimed(now, client, response, path);
         };
         match purpose {
-            Purpose::Invite if !response.is_final() => self.device_progress(now, key, response),
             Purpose::Invite if response.is_success() => {
-                self.device_answered(now, key, client, response);
+                self.leg_answered(now, key, client, response);
             }
-            Purpose::Invite => self.device_refused(now, key, offer_end(response.status)),
+            Purpose::Invite => match (self.is_trunk(key), response.is_final()) {
+                (false, false) => self.device_progress(now, key, response),
+                (false, true) => self.device_refused(now, key, offer_end(response.status)),
+                (true, false) => self.trunk_progress(now, key, response),
+                (true, true) => self.trunk_refused(now, key, response),
+            },
             Purpose::Bye if response.is_final() => self.forget_leg(key),
             Purpose::Probe if response.is_final() => {
                 self.legs.forget_client(client);
@@ -48,11 +52,19 @@ impl Switch {
     /// No final answer came.
     pub(crate) fn unanswered(&mut self, now: Now, client: ClientKey) {
         match self.legs.by_client(client) {
+            Some((key, Purpose::Invite)) if self.is_trunk(key) => {
+                self.trunk_failed(now, key, Cause::Unreachable, true);
+            }
             Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
             Some((key, Purpose::Bye)) => self.forget_leg(key),
             Some((_, Purpose::Probe)) => self.legs.forget_client(client),
             None => {}
         }
+    }
+
+    fn is_trunk(&self, key: LegKey) -> bool {
+        let leg = self.legs.find(key);
+        leg.is_some_and(|leg| matches!(leg.side, Side::Trunk(_)))
     }
 
     fn party_is_there(&mut self, now: Now, key: LegKey) {
@@ -72,8 +84,8 @@ impl Switch {
         }
     }
 
-    /// 200 of a device: ACK at once, whatever becomes of the leg (RFC 3261 §13.2.2.4).
-    fn device_answered(&mut self, now: Now, key: LegKey, client: ClientKey, response: &Response) {
+    /// 200 of a device or a client: ACK at once, whatever becomes of the leg (RFC 3261 §13.2.2.4).
+    fn leg_answered(&mut self, now: Now, key: LegKey, client: ClientKey, response: &Response) {
         let Some(leg) = self.legs.find(key) else {
             return;
         };
@@ -103,8 +115,12 @@ impl Switch {
             .find_mut(key)
             .map(|leg| has_media(leg) && leg.media.accept(&response.body).is_ok());
         if accepted != Some(true) {
+            let failed = match self.is_trunk(key) {
+                true => call::Input::LegLost(no, Cause::MediaFailed),
+                false => call::Input::LegFailed(no, OfferEnd::MediaFailed),
+            };
             self.drop_leg(now, key);
-            return self.tell_call(now, call, call::Input::LegFailed(no, OfferEnd::MediaFailed));
+            return self.tell_call(now, call, failed);
         }
         self.settle_source(key);
         self.set_remote(key);

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use call::{AgentStep, Call, Context, LegNo, Output as Wish};
-use model::{CallId, CallerIdentity, Now, UserId};
+use call::{AgentStep, Call, Context, LegNo, Origin, Output as Wish};
+use model::{
+    CallId, CallerIdentity, Considered, Explanation, Now, PassedOver, Rule, UserId, Verdict,
+};
 use routing::Question;
 
 use crate::{io::Output, mutant::mutant, switch::Switch};
@@ -70,7 +72,12 @@ impl Calls {
             .sum()
     }
 
-    /// How many calls came by this trunk.
+    /// How the call began; none if it is gone.
+    pub(crate) fn origin(&self, call: CallId) -> Option<&Origin> {
+        self.table.get(&call).map(|entry| entry.call.origin())
+    }
+
+    /// How many calls came or went by this trunk.
     pub(crate) fn by_trunk(&self, trunk: model::TrunkId) -> usize {
         self.table
             .values()
@@ -162,17 +169,25 @@ impl Switch {
             Wish::Decide { tried, caller } => return Some(self.decide(now, id, &tried, &caller)),
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
+            Wish::Place { failed } => return Some(self.place(now, id, &failed)),
             Wish::Ring(leg) => self.ring(now, id, leg),
             Wish::RelayRinging => self.relay_ringing(now, id),
+            Wish::PlayRingback(leg) => self.play_ringback(id, leg),
+            Wish::RelayEarlyMedia { client, agent } => {
+                self.relay_early_media(now, id, client, agent);
+            }
             Wish::DropLeg(leg) => self.drop_device(now, id, leg),
-            Wish::Connect { leg, recording } => self.connect(id, leg, recording),
+            Wish::Connect { bridge, recording } => self.connect(id, bridge, recording),
             Wish::StopRecording => self.stop_recording(id),
             Wish::AnswerCaller => self.answer_caller(now, id),
             Wish::RejectCaller { status } => self.reject_caller(now, id, status),
             Wish::DropCaller => self.drop_caller(now, id),
             Wish::ConfirmHangUp => self.confirm_hang_up(now, id),
             Wish::Probe(leg) => self.probe(now, id, leg),
-            Wish::Over => self.calls.remove(id),
+            Wish::Over => {
+                self.orders.remove(&id);
+                self.calls.remove(id);
+            }
         }
         None
     }
@@ -184,18 +199,12 @@ impl Switch {
         tried: &[UserId],
         caller: &CallerIdentity,
     ) -> call::Input {
-        let line = self
-            .calls
-            .table
-            .get(&id)
-            .and_then(|entry| entry.call.line());
-        let Some(line) = line else {
-            let explanation = Arc::default();
-            return call::Input::Decided {
-                choice: None,
-                explanation,
-                qualified: false,
-            };
+        let line = match self.calls.origin(id) {
+            Some(Origin::Inbound(inbound)) => inbound.line,
+            Some(Origin::Internal(internal)) => {
+                return self.decide_directly(now, id, internal.callee, tried);
+            }
+            _ => return nobody(),
         };
         let question = Question {
             line,
@@ -208,30 +217,74 @@ impl Switch {
             .first()
             .map(|first| (first.agent, first.rule));
         let granted = chosen.filter(|(agent, _)| self.agents.reserve(now, *agent, id));
-        let ring_timeout = |agent| {
-            let of_line = self
-                .directory
-                .line(line)
-                .and_then(|line| line.ring_timeout_secs);
-            let of_agent = self
-                .agents
-                .agent(agent)
-                .map(|agent| agent.ring_timeout_secs);
-            Duration::from_secs(u64::from(of_line.or(of_agent).unwrap_or(20).clamp(1, 600)))
-        };
+        let of_line = self
+            .directory
+            .line(line)
+            .and_then(|line| line.ring_timeout_secs);
+        let choice = granted.map(|(agent, rule)| (agent, rule, self.ring_timeout(agent, of_line)));
         call::Input::Decided {
-            choice: granted.map(|(agent, rule)| (agent, rule, ring_timeout(agent))),
+            choice,
             explanation: Arc::new(decision.explanation),
             qualified: decision.qualified,
         }
     }
 
+    /// The colleague whose short number was dialled, unless in a call.
+    fn decide_directly(
+        &mut self,
+        now: Now,
+        id: CallId,
+        callee: UserId,
+        tried: &[UserId],
+    ) -> call::Input {
+        let state = self.agents.state(callee);
+        let fresh = !tried.contains(&callee);
+        let taken = fresh && self.agents.take_directly(now, callee, id);
+        let verdict = match (taken, state) {
+            (true, _) => Verdict::Candidate { place: 0 },
+            (false, _) if !fresh => Verdict::PassedOver(PassedOver::AlreadyTried),
+            (false, Some(state)) => Verdict::PassedOver(PassedOver::NotAvailable { state }),
+            (false, None) => Verdict::PassedOver(PassedOver::NotAnAgent),
+        };
+        let considered = Considered {
+            agent: callee,
+            rule: Rule::Dialled,
+            verdict,
+        };
+        call::Input::Decided {
+            choice: taken.then(|| (callee, Rule::Dialled, self.ring_timeout(callee, None))),
+            explanation: Arc::new(Explanation {
+                considered: vec![considered],
+                more: 0,
+            }),
+            qualified: true,
+        }
+    }
+
+    /// How long the agent's telephones ring, if the line does not say.
+    pub(crate) fn ring_timeout(&self, agent: UserId, of_line: Option<u32>) -> Duration {
+        let of_agent = self
+            .agents
+            .agent(agent)
+            .map(|agent| agent.ring_timeout_secs);
+        Duration::from_secs(u64::from(of_line.or(of_agent).unwrap_or(20).clamp(1, 600)))
+    }
+
     fn step_agent(&mut self, now: Now, call: CallId, agent: UserId, step: AgentStep) {
         match step {
+            AgentStep::Dialling => self.agents.dial(now, agent, call),
             AgentStep::Ringing => self.agents.ringing(now, agent, call),
             AgentStep::Talking => self.agents.talking(now, agent, call),
             AgentStep::Released { .. } if mutant!("agent_stuck") && call.0 % 3 == 0 => {}
             AgentStep::Released { wrap_up } => self.agents.release(now, agent, call, wrap_up),
         }
+    }
+}
+
+fn nobody() -> call::Input {
+    call::Input::Decided {
+        choice: None,
+        explanation: Arc::default(),
+        qualified: false,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use call::{LegNo, OfferEnd};
-use media::{Codec, Terms};
+use call::{LegNo, OfferEnd, Origin};
+use media::{Codec, SourceRule, Terms};
 use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
-use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding};
+use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding, transaction::Path};
 
 use crate::{
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
@@ -13,6 +13,12 @@ use crate::{
     refusal::ALLOW,
     switch::Switch,
 };
+
+/// Who calls, as a telephone shows it.
+struct Shown {
+    number: String,
+    display: Option<String>,
+}
 
 impl Switch {
     /// One leg for each registered device of the agent; every one of them is to ring at once.
@@ -31,8 +37,9 @@ impl Switch {
         let bound: Vec<(DeviceId, Binding)> =
             bound.take(self.settings.limits.devices_per_offer).collect();
         let mut legs = Vec::with_capacity(bound.len());
+        let shown = self.shown(call, caller);
         for (device, binding) in bound {
-            if let Some(no) = self.prepare_leg(now, call, device, &binding, caller) {
+            if let Some(no) = self.prepare_leg(now, call, device, &binding, &shown) {
                 legs.push((no, device));
             }
         }
@@ -42,30 +49,62 @@ impl Switch {
         }
     }
 
+    /// A colleague has a name, a client the one of the best match.
+    fn shown(&self, call: CallId, caller: &CallerIdentity) -> Shown {
+        let display = match self.calls.origin(call) {
+            Some(Origin::Internal(internal)) => Some(internal.from.1.clone()),
+            _ => caller.matches.first().map(|first| first.name.clone()),
+        };
+        Shown {
+            number: caller.number.clone(),
+            display,
+        }
+    }
+
     fn prepare_leg(
         &mut self,
         now: Now,
         call: CallId,
         device: DeviceId,
         binding: &Binding,
-        caller: &CallerIdentity,
+        caller: &Shown,
     ) -> Option<LegNo> {
         let path = binding.path;
         let local_tag = self.tokens.tag();
-        let mut invite = self.new_invite(device, binding, caller, &local_tag)?;
+        let invite = self.device_invite(device, binding, caller, &local_tag)?;
         let setting = self.directory.device(device)?.media_source;
+        // Until the answer names their address, only the setting is known.
+        let source = device_source(setting, path, SocketAddr::new(path.remote.ip(), 0));
+        self.prepare_outgoing(
+            now,
+            call,
+            Side::Device(device),
+            path,
+            (local_tag, invite),
+            source,
+        )
+    }
+
+    /// A leg whose INVITE, with its From tag, is made and not sent, and its port; none if there is no port.
+    pub(crate) fn prepare_outgoing(
+        &mut self,
+        now: Now,
+        call: CallId,
+        side: Side,
+        path: Path,
+        (local_tag, mut invite): (String, Request),
+        source: SourceRule,
+    ) -> Option<LegNo> {
         let no = self.calls.new_leg_no(call)?;
         let session = self.new_session(now, path)?;
         self.transactions.prepare(&path, &mut invite);
-        // Until the answer names their address, only the setting is known.
-        let source = device_source(setting, path, SocketAddr::new(path.remote.ip(), 0));
         let key = self.legs.new_key();
         self.open_media(key, &session);
         self.legs.insert(Leg {
             key,
             call,
             no,
-            side: Side::Device(device),
+            side,
             path,
             phase: Phase::Prepared,
             local_tag,
@@ -74,50 +113,59 @@ impl Switch {
             media: LegMedia::new(session, source),
             hang_up: None,
             held: false,
+            challenged: false,
             clients: Vec::new(),
         });
         Some(no)
     }
 
-    fn new_invite(
+    fn device_invite(
         &mut self,
         device: DeviceId,
         binding: &Binding,
-        caller: &CallerIdentity,
+        caller: &Shown,
         local_tag: &str,
     ) -> Option<Request> {
         let account = self.directory.device(device)?.auth_user.clone();
         let path = binding.path;
         let here = path.local.ip().to_string();
-        let number = if caller.number.is_empty() {
-            "anonymous"
-        } else {
-            &caller.number
+        let number = match caller.number.as_str() {
+            "" => "anonymous",
+            number => number,
         };
         let mut from = NameAddr::new(Uri::sip(Some(number), &here, None));
-        from.display = caller.matches.first().map(|first| first.name.clone());
+        from.display = caller.display.clone();
         let to = NameAddr::new(Uri::sip(Some(&account), &here, None));
-        let mut invite = Request::new(Method::Invite, Uri::parse(&binding.contact).ok()?);
+        let target = Uri::parse(&binding.contact).ok()?;
+        let mut invite = self.new_invite(path, target, (&from.with_tag(local_tag), &to));
+        for route in &binding.routes {
+            invite.headers.push(Name::Route, route);
+        }
+        Some(invite)
+    }
+
+    /// An INVITE of ours that begins a dialog, without Via and body.
+    pub(crate) fn new_invite(
+        &mut self,
+        path: Path,
+        target: Uri,
+        (from, to): (&NameAddr, &NameAddr),
+    ) -> Request {
+        let mut invite = Request::new(Method::Invite, target);
         let headers = &mut invite.headers;
         headers.push(Name::MaxForwards, "70");
-        for route in &binding.routes {
-            headers.push(Name::Route, route);
-        }
-        headers.push(Name::From, &from.with_tag(local_tag).to_string());
+        headers.push(Name::From, &from.to_string());
         headers.push(Name::To, &to.to_string());
         headers.push(Name::CallId, &self.tokens.call_id());
-        headers.push(
-            Name::CSeq,
-            &CSeq {
-                number: 1,
-                method: Method::Invite,
-            }
-            .to_string(),
-        );
+        let cseq = CSeq {
+            number: 1,
+            method: Method::Invite,
+        };
+        headers.push(Name::CSeq, &cseq.to_string());
         headers.push(Name::Contact, &format!("<{}>", self.our_contact(path)));
         headers.push(Name::Allow, ALLOW);
         headers.push(Name::UserAgent, &self.settings.product);
-        Some(invite)
+        invite
     }
 
     /// Sends the prepared INVITE with our offer, the caller's codec first.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Device, DeviceId, Line, LineId, Trunk, UserId};
+use model::{Agent, Device, DeviceId, Line, LineId, Trunk, TrunkId, TrunkOutbound, UserId};
 
 /// The directory of this moment.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(crate) struct Index {
     lines: HashMap<LineId, usize>,
     numbers: HashMap<String, usize>,
     of_user: BTreeMap<UserId, Vec<DeviceId>>,
+    short_numbers: HashMap<String, usize>,
 }
 
 impl Index {
@@ -30,6 +31,11 @@ impl Index {
                 .entry(device.user)
                 .or_default()
                 .push(device.id);
+        }
+        for (place, agent) in directory.agents.iter().enumerate() {
+            index
+                .short_numbers
+                .insert(agent.short_number.clone(), place);
         }
         for (place, line) in directory.lines.iter().enumerate() {
             index.lines.insert(line.id, place);
@@ -57,6 +63,28 @@ impl Index {
 
     pub(crate) fn devices_of(&self, user: UserId) -> &[DeviceId] {
         self.of_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// The user who has this short number.
+    pub(crate) fn colleague(&self, short_number: &str) -> Option<&Agent> {
+        self.directory
+            .agents
+            .get(*self.short_numbers.get(short_number)?)
+    }
+
+    /// Trunks by which calls leave, in the order in which they are tried.
+    pub(crate) fn ways_out(&self) -> Vec<(&Trunk, &TrunkOutbound)> {
+        let trunks = self.directory.trunks.iter();
+        let mut ways: Vec<_> = trunks
+            .filter_map(|trunk| Some((trunk, trunk.outbound.as_ref()?)))
+            .collect();
+        ways.sort_by_key(|(trunk, outbound)| (outbound.priority, trunk.id));
+        ways
+    }
+
+    /// The trunk with this id.
+    pub(crate) fn trunk(&self, id: TrunkId) -> Option<&Trunk> {
+        self.directory.trunks.iter().find(|trunk| trunk.id == id)
     }
 
     /// The line that the called number means, however the trunk writes it.
@@ -96,7 +124,6 @@ fn dialled(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::TrunkId;
 
     fn trunk(id: i64, network: &str) -> Trunk {
         Trunk {
@@ -106,6 +133,7 @@ mod tests {
             media_networks: Vec::new(),
             trusted_identity: false,
             most_calls: None,
+            outbound: None,
         }
     }
 

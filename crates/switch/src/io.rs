@@ -1,6 +1,6 @@
 //! What goes into the switch and what comes out of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
 use model::{Binding, Directory, OpenCall};
@@ -16,6 +16,8 @@ pub enum Input {
         /// Its content.
         bytes: Vec<u8>,
     },
+    /// The addresses that we receive SIP on, told once at start.
+    Listening(Vec<SocketAddr>),
     /// Somebody orders something.
     Command(Command),
     /// The media plane reports.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use call::LegNo;
 use media::{LegKey, LocalSession, Negotiated, SourceRule};
-use model::{CallId, DeviceId};
+use model::{CallId, DeviceId, TrunkId};
 use sip::{
     Request,
     dialog::{Dialog, DialogKey},
@@ -15,8 +15,8 @@ use sip::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The client's, by a trunk.
-    Caller,
-    /// A telephone of the offered agent.
+    Trunk(TrunkId),
+    /// A telephone of an agent.
     Device(DeviceId),
 }
 
@@ -62,6 +62,8 @@ pub(crate) struct Leg {
     pub(crate) hang_up: Option<(ServerKey, Request)>,
     /// The other side put us on hold.
     pub(crate) held: bool,
+    /// The trunk asked for credentials and has them: a second time is a refusal.
+    pub(crate) challenged: bool,
     /// Requests of ours that have no final answer yet.
     pub(crate) clients: Vec<ClientKey>,
 }

@@ -10,6 +10,7 @@ mod answers;
 mod caller_leg;
 mod calls;
 mod device_leg;
+mod dialling;
 mod dialogs;
 mod directory;
 mod io;
@@ -22,6 +23,7 @@ mod registration;
 mod screening;
 mod settings;
 mod switch;
+mod trunk_leg;
 
 pub use io::{Input, Output, Resources};
 pub use settings::{Limits, RegisterSecs, Settings};

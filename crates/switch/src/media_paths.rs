@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use call::{Cause, LegNo, OfferEnd};
+use call::{Bridge, Cause, LegNo, OfferEnd};
 use media::{
     Codec, ConversationKey, LegKey, LocalSession, Negotiated, Sdp, SourceRule,
     plane::{Command, Event},
@@ -72,10 +72,10 @@ impl Switch {
         }
     }
 
-    /// Joins the caller's media with a device's, and records.
-    pub(crate) fn connect(&mut self, call: CallId, device: LegNo, recording: Option<String>) {
-        let caller = self.legs.key_of(call, LegNo::CALLER);
-        let (Some(a), Some(b)) = (caller, self.legs.key_of(call, device)) else {
+    /// Joins the media of two legs, and records.
+    pub(crate) fn connect(&mut self, call: CallId, bridge: Bridge, recording: Option<String>) {
+        let client = self.legs.key_of(call, bridge.client);
+        let (Some(a), Some(b)) = (client, self.legs.key_of(call, bridge.agent)) else {
             return;
         };
         let conversation = conversation(call);
@@ -116,7 +116,9 @@ impl Switch {
         match event {
             Event::OpenFailed { leg, .. } => self.media_failed(now, leg),
             Event::RtpTimeout { leg } => {
-                if let Some((call, no)) = self.legs.find(leg).map(|leg| (leg.call, leg.no)) {
+                // Before the answer nobody need send anything, even if sound of the other side is heard already.
+                let answered = self.legs.find(leg).filter(|leg| is_answered(leg.phase));
+                if let Some((call, no)) = answered.map(|leg| (leg.call, leg.no)) {
                     self.tell_call(now, call, call::Input::LegLost(no, Cause::MediaTimeout));
                 }
             }
@@ -178,7 +180,7 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return;
         };
-        let (call, no, phase, path) = (leg.call, leg.no, leg.phase, leg.path);
+        let (call, no, phase, path, side) = (leg.call, leg.no, leg.phase, leg.path, leg.side);
         let old = leg.media.session.clone();
         let session = match phase {
             Phase::Prepared => self.new_session(now, path),
@@ -197,7 +199,10 @@ impl Switch {
                 // The device may be ringing already.
                 _ => {
                     self.drop_leg(now, key);
-                    call::Input::LegFailed(no, OfferEnd::MediaFailed)
+                    match side {
+                        Side::Device(_) => call::Input::LegFailed(no, OfferEnd::MediaFailed),
+                        Side::Trunk(_) => call::Input::LegLost(no, Cause::MediaFailed),
+                    }
                 }
             };
             return self.tell_call(now, call, input);
@@ -211,6 +216,10 @@ impl Switch {
             self.set_remote(key);
         }
     }
+}
+
+fn is_answered(phase: Phase) -> bool {
+    matches!(phase, Phase::Confirmed | Phase::AwaitingAck { .. })
 }
 
 impl LegMedia {
@@ -232,7 +241,7 @@ impl LegMedia {
 }
 
 /// The media plane's name of a call's conversation.
-fn conversation(call: CallId) -> ConversationKey {
+pub(crate) fn conversation(call: CallId) -> ConversationKey {
     ConversationKey(call.0.unsigned_abs())
 }
 
@@ -265,6 +274,6 @@ pub(crate) fn device_source(setting: MediaSource, path: Path, sdp: SocketAddr) -
 pub(crate) fn device_of(side: Side) -> Option<model::DeviceId> {
     match side {
         Side::Device(device) => Some(device),
-        Side::Caller => None,
+        Side::Trunk(_) => None,
     }
 }

@@ -38,27 +38,49 @@ impl Switch {
             };
             return self.refuse(now.mono, from, request, response, why);
         }
-        match self.authenticate(now, path, request) {
+        let account = request.to().as_ref().and_then(account_in);
+        let owned = self
+            .authenticate(now, path, request)
+            .and_then(|user| self.owned_address(account.as_deref(), &user));
+        match owned {
             Ok(device) => self.bind(now, from, request, device),
-            Err(Challenged::First) => self.challenge(now, from, request, false),
-            Err(Challenged::Stale) => self.challenge(now, from, request, true),
-            Err(Challenged::Refused(why)) => {
-                self.report(path, request, 401, why);
-                self.challenge(now, from, request, false);
+            Err(challenged) => {
+                self.not_authenticated(now, from, request, account.as_deref(), challenged);
             }
-            Err(Challenged::Forbidden(why)) => {
+        }
+    }
+
+    /// Asks for credentials, or says why they are not enough. `account` is whom the request claims to be of.
+    pub(crate) fn not_authenticated(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        request: &Request,
+        account: Option<&str>,
+        challenged: Challenged,
+    ) {
+        let (_, path) = from;
+        match challenged {
+            Challenged::First => self.challenge(now, from, request, account, false),
+            Challenged::Stale => self.challenge(now, from, request, account, true),
+            Challenged::Refused(why) => {
+                self.report(path, request, 401, why);
+                self.challenge(now, from, request, account, false);
+            }
+            Challenged::Forbidden(why) => {
                 let response = request.reply(403);
                 self.refuse(now.mono, from, request, response, why);
             }
         }
     }
 
-    fn authenticate(
+    /// The account whose password the request proves to know.
+    pub(crate) fn authenticate(
         &mut self,
         now: Now,
         path: Path,
         request: &Request,
-    ) -> Result<DeviceId, Challenged> {
+    ) -> Result<String, Challenged> {
         let realm = self.settings.realm.clone();
         let values = request.headers.all(&Name::Authorization);
         let ours = values.filter(|value| {
@@ -86,7 +108,7 @@ impl Switch {
                 .verify_request(now.utc.secs(), source, request, &credentials, stored);
         let refused = |reason, remedy| Err(Challenged::Refused(Why { reason, remedy }));
         match verdict {
-            Verdict::Ok { user } => self.owned_address(request, &user),
+            Verdict::Ok { user } => Ok(user),
             // Both had the right password: a new nonce is all that is missing.
             Verdict::Stale | Verdict::Replayed => Err(Challenged::Stale),
             Verdict::Malformed => refused(
@@ -101,12 +123,9 @@ impl Switch {
     }
 
     /// A device registers its own address of record only (RFC 3261 §10.3, step 4).
-    fn owned_address(&self, request: &Request, account: &str) -> Result<DeviceId, Challenged> {
-        let to = request
-            .to()
-            .and_then(|to: NameAddr| to.uri.user().map(|user| user.into_owned()));
+    fn owned_address(&self, to: Option<&str>, account: &str) -> Result<DeviceId, Challenged> {
         match self.directory.account(account) {
-            Some(device) if to.as_deref() == Some(account) => Ok(device.id),
+            Some(device) if to == Some(account) => Ok(device.id),
             _ => Err(Challenged::Forbidden(Why {
                 reason: "a device registers an address that is not its own",
                 remedy: "set the phone's user name to its authentication user",
@@ -114,14 +133,16 @@ impl Switch {
         }
     }
 
-    fn challenge(&mut self, now: Now, from: (ServerKey, Path), request: &Request, stale: bool) {
+    fn challenge(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        request: &Request,
+        account: Option<&str>,
+        stale: bool,
+    ) {
         let (server, path) = from;
-        let account = request
-            .to()
-            .and_then(|to| to.uri.user().map(|user| user.into_owned()));
-        let device = account
-            .as_deref()
-            .and_then(|account| self.directory.account(account));
+        let device = account.and_then(|account| self.directory.account(account));
         let algorithms: &[Algorithm] = match device.map(|device| device.digest).unwrap_or_default()
         {
             DigestOffer::Md5 => &[Algorithm::Md5],
@@ -239,9 +260,17 @@ impl Switch {
     }
 }
 
-/// Why a REGISTER is not carried out yet.
-enum Challenged {
+/// The user part of an address.
+pub(crate) fn account_in(address: &NameAddr) -> Option<String> {
+    address.uri.user().map(|user| user.into_owned())
+}
+
+/// Why a request of a telephone is not carried out yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Challenged {
+    /// It has no credentials for us.
     First,
+    /// They were right, the nonce is too old.
     Stale,
     Refused(Why),
     Forbidden(Why),

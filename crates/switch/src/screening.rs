@@ -1,7 +1,7 @@
 //! An INVITE that begins a call: may it come in, from whom is it, and to which line.
 
 use call::{Call, Context, Inbound, LegNo};
-use media::Sdp;
+use media::{Sdp, SourceRule};
 use model::{CallId, Line, Now, Trunk};
 use sip::{
     Name, NameAddr, Request, Response,
@@ -16,14 +16,17 @@ use crate::{
 };
 
 /// A refusal of an INVITE.
-type Refused = (Response, Why);
+pub(crate) type Refused = (Response, Why);
 
 impl Switch {
     /// Takes an INVITE without a To tag: refuses it, or begins a call.
     pub(crate) fn screen(&mut self, now: Now, from: (ServerKey, Path), invite: Request) {
-        let (server, path) = from;
-        match self.admit(path, &invite) {
-            Ok((trunk, line)) => self.begin_inbound(now, (server, path), invite, &trunk, &line),
+        let (_, path) = from;
+        let Some(trunk) = self.directory.trunk_at(path.remote.ip()).cloned() else {
+            return self.dialled(now, from, invite);
+        };
+        match self.admit(&trunk, &invite) {
+            Ok(line) => self.begin_inbound(now, from, invite, &trunk, &line),
             Err(refused) => {
                 let (response, why) = *refused;
                 self.refuse(now.mono, from, &invite, response, why);
@@ -31,9 +34,8 @@ impl Switch {
         }
     }
 
-    fn admit(&self, path: Path, invite: &Request) -> Result<(Trunk, Line), Box<Refused>> {
-        let no =
-            |response: Response, reason, remedy| Err(Box::new((response, Why { reason, remedy })));
+    /// What every INVITE has to fulfil, whoever sends it.
+    pub(crate) fn admissible(&self, invite: &Request) -> Result<(), Box<Refused>> {
         if invite.max_forwards() == Some(0) {
             return no(
                 invite.reply(483),
@@ -41,47 +43,33 @@ impl Switch {
                 "look for a routing loop at the sender",
             );
         }
-        let Some(trunk) = self.directory.trunk_at(path.remote.ip()) else {
-            let registered = self.is_registered_address(path.remote);
-            return if registered {
-                no(
-                    forbidden(invite, "Calls dialled from a phone are not available"),
-                    "a call dialled from a registered phone",
-                    "calls from phones are not available in this version",
-                )
-            } else {
-                no(
-                    forbidden(invite, "Forbidden"),
-                    "the source is not a trunk",
-                    "add the address to the networks of a trunk if it is your telephone company",
-                )
-            };
-        };
         if let Some(response) = bad_extension(invite) {
             return no(
                 response,
                 "it requires an extension",
-                "switch the extension off at the trunk",
+                "switch the extension off at the sender",
             );
         }
         if self.draining {
             return no(invite.reply(503), "the process is stopping", "none needed");
-        }
-        let limit = trunk.most_calls.map_or(usize::MAX, |most| {
-            usize::try_from(most).unwrap_or(usize::MAX)
-        });
-        if limit != usize::MAX && self.calls.by_trunk(trunk.id) >= limit {
-            return no(
-                invite.reply(503),
-                "the trunk has its most calls",
-                "raise most_calls of the trunk",
-            );
         }
         if self.calls.len() >= self.settings.limits.calls {
             return no(
                 invite.reply(503),
                 "the limit of calls is reached",
                 "raise [limits] calls",
+            );
+        }
+        check_body(invite)
+    }
+
+    fn admit(&self, trunk: &Trunk, invite: &Request) -> Result<Line, Box<Refused>> {
+        self.admissible(invite)?;
+        if self.is_full(trunk) {
+            return no(
+                invite.reply(503),
+                "the trunk has its most calls",
+                "raise most_calls of the trunk",
             );
         }
         let called = invite.uri.user().unwrap_or_default();
@@ -92,8 +80,13 @@ impl Switch {
                 "add the line with this number",
             );
         };
-        check_body(invite)?;
-        Ok((trunk.clone(), line.clone()))
+        Ok(line.clone())
+    }
+
+    /// The trunk has its most calls.
+    pub(crate) fn is_full(&self, trunk: &Trunk) -> bool {
+        let most = trunk.most_calls.and_then(|most| usize::try_from(most).ok());
+        most.is_some_and(|most| self.calls.by_trunk(trunk.id) >= most)
     }
 
     fn begin_inbound(
@@ -104,15 +97,6 @@ impl Switch {
         trunk: &Trunk,
         line: &Line,
     ) {
-        let (server, path) = from;
-        let Some(session) = self.new_session(now, path) else {
-            let why = Why {
-                reason: "all RTP ports are in use",
-                remedy: "widen [network] rtp_ports",
-            };
-            let response = invite.reply(503);
-            return self.refuse(now.mono, from, &invite, response, why);
-        };
         let inbound = Inbound {
             trunk: trunk.id,
             line: line.id,
@@ -120,21 +104,52 @@ impl Switch {
             to: invite.uri.user().unwrap_or_default().into_owned(),
             recorded: line.recorded,
         };
+        let side = Side::Trunk(trunk.id);
+        if let Some(id) = self.begin_caller(now, from, invite, side, trunk_source(trunk)) {
+            let mut context = Context {
+                now,
+                ids: &mut self.ids,
+            };
+            let call = Call::inbound(id, inbound, &mut context);
+            self.begin_call(now, call);
+        }
+    }
+
+    /// The leg of whoever calls, with media and 100; refused if there can be none.
+    pub(crate) fn begin_caller(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        invite: Request,
+        side: Side,
+        source: SourceRule,
+    ) -> Option<CallId> {
+        let (server, path) = from;
+        let Some(session) = self.new_session(now, path) else {
+            let why = Why {
+                reason: "all RTP ports are in use",
+                remedy: "widen [network] rtp_ports",
+            };
+            let response = invite.reply(503);
+            self.refuse(now.mono, from, &invite, response, why);
+            return None;
+        };
         let call = CallId(self.ids.make(now.utc));
         let key = self.legs.new_key();
         let leg = Leg {
             key,
             call,
             no: LegNo::CALLER,
-            side: Side::Caller,
+            side,
             path,
             phase: Phase::Incoming(server),
             local_tag: self.tokens.tag(),
             dialog: None,
-            media: LegMedia::new(session, trunk_source(trunk)),
+            media: LegMedia::new(session, source),
             invite,
             hang_up: None,
             held: false,
+            challenged: false,
             clients: Vec::new(),
         };
         self.legs.insert(leg);
@@ -144,24 +159,17 @@ impl Switch {
                 self.drop_session(now, &leg.media.session);
                 self.refuse(now.mono, from, &leg.invite, response, why);
             }
-            return;
+            return None;
         }
         if let Some(leg) = self.legs.find(key) {
             let session = leg.media.session.clone();
             let trying = leg.invite.reply(100);
             self.transactions.respond(now.mono, server, trying);
             self.open_media(key, &session);
+            self.settle_source(key);
             self.set_remote(key);
         }
-        let call = Call::inbound(
-            call,
-            inbound,
-            &mut Context {
-                now,
-                ids: &mut self.ids,
-            },
-        );
-        self.begin_call(now, call);
+        Some(call)
     }
 
     /// Our half of the caller's dialog and the answer to its offer.
@@ -205,7 +213,7 @@ impl Switch {
                 response
                     .headers
                     .push(Name::Warning, &warning(304, &error.to_string()));
-                let remedy = "let the trunk offer G.711 (PCMA or PCMU) over RTP/AVP";
+                let remedy = "let the sender offer G.711 (PCMA or PCMU) over RTP/AVP";
                 Some((
                     response,
                     Why {
@@ -226,7 +234,7 @@ fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
             Name::Warning,
             &warning(399, "an INVITE without SDP is not supported"),
         );
-        let remedy = "let the trunk send its offer in the INVITE";
+        let remedy = "let the sender put its offer into the INVITE";
         return Err(Box::new((
             response,
             Why {
@@ -241,7 +249,7 @@ fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
     {
         let mut response = invite.reply(415);
         response.headers.push(Name::Accept, SDP);
-        let remedy = "let the trunk send application/sdp";
+        let remedy = "let the sender send application/sdp";
         return Err(Box::new((
             response,
             Why {
@@ -253,7 +261,16 @@ fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
     Ok(())
 }
 
-fn forbidden(invite: &Request, reason: &str) -> Response {
+/// A refusal with what the administrator is told.
+pub(crate) fn no<T>(
+    response: Response,
+    reason: &'static str,
+    remedy: &'static str,
+) -> Result<T, Box<Refused>> {
+    Err(Box::new((response, Why { reason, remedy })))
+}
+
+pub(crate) fn forbidden(invite: &Request, reason: &str) -> Response {
     let mut response = invite.reply(403);
     response.reason = reason.to_owned();
     response

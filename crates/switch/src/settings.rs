@@ -13,6 +13,8 @@ pub struct Settings {
     pub realm: String,
     /// What stands in `Server` and `User-Agent`.
     pub product: String,
+    /// Where numbers without a country code are dialled (ISO 3166, such as `RU`).
+    pub region: String,
     /// Ports for RTP and RTCP, two for each leg.
     pub rtp_ports: RangeInclusive<u16>,
     /// Timers of RFC 3261.
@@ -59,6 +61,7 @@ impl Default for Settings {
             node: 0,
             realm: "ringbook".to_owned(),
             product: concat!("Ringbook/", env!("CARGO_PKG_VERSION")).to_owned(),
+            region: "RU".to_owned(),
             rtp_ports: 20_000..=29_999,
             timers: TimerTable::default(),
             nonce_lifetime: Duration::from_secs(300),

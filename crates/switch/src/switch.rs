@@ -3,18 +3,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use call::{Command, EffectEnd, EffectId, Notice};
+use call::{Command, EffectEnd, EffectId, Notice, OrderId};
 use media::{LegKey, ports::PortPool};
-use model::{IdMaker, Now, UserId};
+use model::{CallId, IdMaker, Now, UserId};
+use routing::plan::NumberPlan;
 use sip::{
     Message, Method, Request,
-    dialog::Dialog,
-    dialog::DialogKey,
+    dialog::{Dialog, DialogKey},
     digest::Challenger,
     registrar::Registrar,
     transaction::{self, Event, Path, ServerKey, Tokens, Transactions},
@@ -35,7 +35,7 @@ use crate::{
 pub enum Part {
     /// REGISTER: who may register, and where they are.
     Registration,
-    /// An INVITE that begins a call: may it come in, and to which line.
+    /// An INVITE that begins a call: may it come in, and to which line; or may it go out, and to whom.
     Screening,
     /// Requests within a dialog, and OPTIONS.
     Dialogs,
@@ -84,6 +84,11 @@ pub struct Switch {
     /// Dialogs from before a crash that got their BYE: at most one for every INVITE that recovery took up.
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
     pub(crate) outputs: VecDeque<Output>,
+    pub(crate) plan: NumberPlan,
+    /// Our own addresses.
+    pub(crate) listening: Vec<SocketAddr>,
+    /// Ordered calls that are not in the journal yet.
+    pub(crate) orders: BTreeMap<CallId, OrderId>,
     pub(crate) draining: bool,
     /// The present, as of the last input.
     pub(crate) last: Now,
@@ -126,6 +131,9 @@ impl Switch {
             closing_ports: BTreeMap::new(),
             ended_unclaimed: BTreeSet::new(),
             outputs: VecDeque::new(),
+            plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
+            listening: Vec::new(),
+            orders: BTreeMap::new(),
             draining: false,
             last: now,
             settings,
@@ -137,6 +145,7 @@ impl Switch {
         self.last = now;
         match input {
             Input::Datagram { path, bytes } => self.datagram(now, path, &bytes),
+            Input::Listening(addresses) => self.listening = addresses,
             Input::Command(command) => self.command(now, &command),
             Input::Media(event) => self.media_event(now, event),
             Input::EffectEnd { id, end } => self.effect_end(now, id, end),
@@ -242,9 +251,14 @@ impl Switch {
     }
 
     fn command(&mut self, now: Now, command: &Command) {
-        match *command {
-            Command::SetAway { agent, away } => self.agents.set_away(now, agent, away),
-            Command::EndWrapUp { agent } => self.agents.end_wrap_up(now, agent),
+        match command {
+            Command::SetAway { agent, away } => self.agents.set_away(now, *agent, *away),
+            Command::EndWrapUp { agent } => self.agents.end_wrap_up(now, *agent),
+            Command::Call {
+                order,
+                agent,
+                number,
+            } => self.order_call(now, *order, *agent, number),
             Command::Drain => self.draining = true,
             Command::Shutdown => {
                 self.draining = true;
@@ -256,6 +270,9 @@ impl Switch {
     }
 
     fn effect_end(&mut self, now: Now, id: EffectId, end: EffectEnd) {
+        if end == EffectEnd::Committed {
+            self.confirm_order(id.call);
+        }
         self.tell_call(
             now,
             id.call,

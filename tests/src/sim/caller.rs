@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     chance::Chance,
+    digest,
     message::{Message, sdp, tag_of},
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
@@ -86,7 +87,7 @@ pub struct Caller {
     pub address: SocketAddr,
     /// Where the caller hears.
     pub media: SocketAddr,
-    /// The calling number, digits with `+`.
+    /// What names this call: the calling number, digits with `+`; of an agent who dials, whom the others hear as that.
     pub number: String,
     /// The INVITE once sent.
     pub invite: Option<Message>,
@@ -103,6 +104,7 @@ pub struct Caller {
     /// The transaction layer.
     pub reliable: Reliable,
     line: String,
+    account: Option<(String, String)>,
     switch: SocketAddr,
     intent: Intent,
     chance: Chance,
@@ -133,11 +135,18 @@ impl Caller {
             cancelled: false,
             reliable: Reliable::default(),
             line: line.to_owned(),
+            account: None,
             switch,
             intent,
             chance,
             acts,
         }
+    }
+
+    /// The same from a telephone of ours, which knows its user name and password.
+    pub fn with_account(mut self, user: &str, password: &str) -> Self {
+        self.account = Some((user.to_owned(), password.to_owned()));
+        self
     }
 
     /// True while the caller sends sound.
@@ -220,16 +229,43 @@ impl Caller {
         let (ip, switch) = (self.address.ip(), self.switch.ip());
         let branch = format!("z9hG4bK{}", self.chance.word());
         let uri = format!("sip:{}@{switch}", self.line);
+        let account = self.account.as_ref().map(|(user, _)| user);
+        let from = account.unwrap_or(&self.number);
         let invite = Message::request("INVITE", &uri, self.address, &branch)
             .with(
                 "From",
-                format!("<sip:{}@{ip}>;tag={}", self.number, self.chance.word()),
+                format!("<sip:{from}@{ip}>;tag={}", self.chance.word()),
             )
             .with("To", format!("<{uri}>"))
             .with("Call-ID", self.chance.word())
             .with("CSeq", "1 INVITE")
             .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
             .with_sdp(sdp(self.media, 1, "sendrecv"));
+        self.invite = Some(invite.clone());
+        self.reliable.ask(now, invite);
+    }
+
+    /// The same INVITE with the password.
+    fn dial_again(&mut self, now: Duration, challenge: &Message, refused: &Message) {
+        let account = self.account.clone();
+        let answer = account.and_then(|(user, password)| {
+            digest::authorization(challenge, refused, &user, &password)
+        });
+        let (Some(answer), false) = (answer, self.cancelled) else {
+            return self.finish(Outcome::Refused(401));
+        };
+        let branch = format!("z9hG4bK{}", self.chance.word());
+        let uri = refused.uri().to_owned();
+        let mut invite = Message::request("INVITE", &uri, self.address, &branch);
+        for name in ["From", "To", "Call-ID"] {
+            invite = invite.with(name, refused.text(name));
+        }
+        let invite = invite
+            .with("CSeq", "2 INVITE")
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
+            .with("Authorization", answer)
+            .with_sdp(sdp(self.media, 1, "sendrecv"));
+        self.provisional.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
     }
@@ -252,7 +288,8 @@ impl Caller {
         for name in ["Via", "Max-Forwards", "From", "To", "Call-ID"] {
             cancel = cancel.with(name, invite.text(name));
         }
-        self.reliable.ask(now, cancel.with("CSeq", "1 CANCEL"));
+        let cseq = format!("{} CANCEL", invite.cseq());
+        self.reliable.ask(now, cancel.with("CSeq", cseq));
         // RFC 3261 §9.1: 64 × T1 after the CANCEL without an answer to the INVITE.
         self.acts.push((now + Duration::from_secs(32), Act::GiveUp));
     }
@@ -291,6 +328,9 @@ impl Caller {
         match (request.method(), status) {
             ("INVITE", 100..200) if first => self.provisional.push(status),
             ("INVITE", 200..300) if first => self.talk_begins(now, response, request),
+            ("INVITE", 401) if first && request.header("Authorization").is_none() => {
+                self.dial_again(now, response, request);
+            }
             ("INVITE", 300..) if first => self.finish(Outcome::Refused(status)),
             ("CANCEL", _) => {}
             _ => {

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use call::{Command, EffectEnd, EffectId, EffectRequest};
-use model::{AgentChanged, Directory, UserId, Utc};
+use call::{Command, EffectEnd, EffectId, EffectRequest, OrderId, OrderRefused};
+use model::{AgentChanged, CallId, Directory, UserId, Utc};
 use switch::{Input, Path, Resources, Switch};
 
 use super::{
     caller::{Caller, Intent},
     chance::Chance,
-    company::{Company, caller_address, caller_number, exchange, line_number},
+    company::{
+        Company, caller_address, caller_number, client_number, dialling_address, exchange,
+        is_dialling, line_number, short_number,
+    },
     message::{Message, number_of},
     network::Network,
     phone::Phone,
@@ -39,6 +42,15 @@ pub(super) enum Happening {
     Heal,
 }
 
+/// Whom an agent dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// The n-th client.
+    Client(usize),
+    /// The n-th agent's short number.
+    Colleague(usize),
+}
+
 /// A call centre in virtual time.
 pub struct Centre {
     /// Virtual time.
@@ -59,6 +71,8 @@ pub struct Centre {
     pub media_of: BTreeMap<SocketAddr, String>,
     /// The last told state of each agent.
     pub agents: BTreeMap<UserId, AgentChanged>,
+    /// What became of ordered calls.
+    pub ordered: BTreeMap<OrderId, Result<CallId, OrderRefused>>,
     /// What was wrong at the moment it happened.
     pub wrongs: Vec<String>,
     /// Which life of the exchange, counted from 0.
@@ -69,6 +83,7 @@ pub struct Centre {
     pub repeated_results: u32,
     /// Print what happens.
     pub talkative: bool,
+    orders: u64,
     pub(super) directory: Arc<Directory>,
     pub(super) switch: Option<Switch>,
     pub(super) born: Duration,
@@ -119,6 +134,8 @@ impl Centre {
             wire: Vec::new(),
             media_of: BTreeMap::new(),
             agents: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            orders: 0,
             wrongs: Vec::new(),
             life: 0,
             healed_at: None,
@@ -147,7 +164,7 @@ impl Centre {
 
     /// Lets one more caller dial line `line` at `at`; returns the caller's address.
     pub fn place(&mut self, at: Duration, line: usize, intent: Intent) -> SocketAddr {
-        let number = self.callers.len();
+        let number = self.callers.keys().filter(|it| !is_dialling(**it)).count();
         let address = caller_address(number);
         let calling = format!("+{}", caller_number(number));
         let chance = self.chance.split();
@@ -163,6 +180,66 @@ impl Centre {
         self.callers.insert(address, caller);
         self.at(at, Happening::Party(address));
         address
+    }
+
+    /// Lets an agent dial from a telephone at `at`; returns the telephone's address.
+    pub fn dial(
+        &mut self,
+        at: Duration,
+        agent: usize,
+        dialled: Dialled,
+        intent: Intent,
+    ) -> SocketAddr {
+        match dialled {
+            Dialled::Client(client) => self.dial_number(at, agent, &client_number(client), intent),
+            Dialled::Colleague(colleague) => {
+                let name = short_number(agent);
+                self.dial_as(at, agent, (&name, &short_number(colleague)), intent)
+            }
+        }
+    }
+
+    /// The same for any number of a client.
+    pub fn dial_number(
+        &mut self,
+        at: Duration,
+        agent: usize,
+        number: &str,
+        intent: Intent,
+    ) -> SocketAddr {
+        self.dial_as(at, agent, (number, number), intent)
+    }
+
+    /// The call goes by `name` among the callers.
+    fn dial_as(
+        &mut self,
+        at: Duration,
+        agent: usize,
+        (name, number): (&str, &str),
+        intent: Intent,
+    ) -> SocketAddr {
+        let dials = self.callers.keys().filter(|it| is_dialling(**it)).count();
+        let address = dialling_address(dials);
+        let chance = self.chance.split();
+        let caller = Caller::new(at, address, exchange(), (name, number), intent, chance)
+            .with_account(&format!("a{agent}d0"), "secret");
+        self.media_of.insert(caller.media, name.to_owned());
+        self.callers.insert(address, caller);
+        self.at(at, Happening::Party(address));
+        address
+    }
+
+    /// The workspace orders a call of an agent to a client at `at`.
+    pub fn order(&mut self, at: Duration, agent: usize, client: usize) -> OrderId {
+        self.orders += 1;
+        let order = OrderId(self.orders);
+        let command = Command::Call {
+            order,
+            agent: UserId(agent as i64 + 1),
+            number: client_number(client),
+        };
+        self.at(at, Happening::Command(command));
+        order
     }
 
     /// The caller gives up or hangs up now.
@@ -314,7 +391,12 @@ impl Centre {
 
     /// Puts what a party wants to send on the network, and notes when it wants to be woken.
     pub(super) fn pump(&mut self, party: SocketAddr) {
+        // A client behind a gateway is known by the number called, a telephone's call by the number shown.
+        let mut named_by = "From";
         let (out, next) = if let Some(phone) = self.phones.get_mut(&party) {
+            if phone.is_gateway {
+                named_by = "To";
+            }
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
             (std::mem::take(&mut caller.reliable.out), caller.next())
@@ -323,7 +405,8 @@ impl Centre {
         };
         for message in out {
             if let (Some(media), false) = (message.media(), message.is_request()) {
-                self.media_of.insert(media, number_of(message.text("From")));
+                self.media_of
+                    .insert(media, number_of(message.text(named_by)));
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));

@@ -1,15 +1,21 @@
 //! The company of a simulation: agents with telephones, lines, one trunk, drawn from the seed.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use model::{
-    Agent, Device, DeviceId, DigestOffer, Directory, Line, LineId, MediaSource, Skill, Trunk,
-    TrunkId, UserId,
+    Agent, CallerId, Credentials, Device, DeviceId, DigestOffer, Directory, Line, LineId,
+    MediaSource, NumberFormat, Reach, Skill, Trunk, TrunkId, TrunkOutbound, UserId,
 };
 
 use super::{chance::Chance, digest, phone::Phone};
 
 const REALM: &str = "ringbook";
+/// Trunks by which calls leave.
+const GATEWAYS: usize = 2;
 
 /// Where the exchange is.
 pub fn exchange() -> SocketAddr {
@@ -27,6 +33,36 @@ pub fn caller_address(caller: usize) -> SocketAddr {
         [198, 51, octet(caller / 250), octet(caller % 250) + 1],
         5060,
     ))
+}
+
+/// Where calls leave: by the first trunk, and by the second when that fails.
+pub fn gateway_address(place: usize) -> SocketAddr {
+    let ip = if place == 0 {
+        [198, 51, 255, 1]
+    } else {
+        [203, 0, 113, octet(place)]
+    };
+    SocketAddr::from((ip, 5060))
+}
+
+/// The telephone from which an agent dials for the n-th time; it is not registered, and knows its password.
+pub fn dialling_address(dial: usize) -> SocketAddr {
+    SocketAddr::from(([10, 2, octet(dial / 250), octet(dial % 250) + 1], 5060))
+}
+
+/// Whether a telephone that dials is at this address.
+pub fn is_dialling(address: SocketAddr) -> bool {
+    matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[..2] == [10, 2])
+}
+
+/// The n-th client's number as an agent dials it; every one is another.
+pub fn client_number(client: usize) -> String {
+    format!("7903{:07}", 1_000_000 + client)
+}
+
+/// The short number of an agent.
+pub fn short_number(agent: usize) -> String {
+    (100 + agent).to_string()
 }
 
 fn octet(number: usize) -> u8 {
@@ -75,7 +111,7 @@ impl Company {
             directory.agents.push(Agent {
                 user,
                 name: format!("Agent {agent}"),
-                short_number: (100 + agent).to_string(),
+                short_number: short_number(agent),
                 away: false,
                 ring_timeout_secs: *chance.pick(&[5, 10, 20]),
                 wrap_up_secs: if moods {
@@ -83,6 +119,7 @@ impl Company {
                 } else {
                     0
                 },
+                may_call: Reach::National,
             });
             let (least, most) = size.devices;
             let devices =
@@ -125,19 +162,47 @@ impl Company {
                 });
             }
         }
-        directory.trunks.push(Trunk {
-            id: TrunkId(1),
-            name: "Trunk".to_owned(),
-            networks: "198.51.0.0/16".parse().into_iter().collect(),
-            media_networks: Vec::new(),
-            trusted_identity: true,
-            most_calls: None,
-        });
+        for place in 0..GATEWAYS {
+            let address = gateway_address(place);
+            let mut gateway = Phone::gateway(address, exchange(), chance.split());
+            gateway.challenges = place == 0;
+            phones.insert(address, gateway);
+            directory.trunks.push(trunk(place));
+        }
         Self {
             directory: Arc::new(directory),
             phones,
             owners,
         }
+    }
+}
+
+/// All callers come by the first trunk.
+fn trunk(place: usize) -> Trunk {
+    let network = if place == 0 {
+        "198.51.0.0/16"
+    } else {
+        "203.0.113.0/24"
+    };
+    Trunk {
+        id: TrunkId(place as i64 + 1),
+        name: format!("Trunk {place}"),
+        networks: network.parse().into_iter().collect(),
+        media_networks: Vec::new(),
+        trusted_identity: true,
+        most_calls: None,
+        outbound: Some(TrunkOutbound {
+            proxy: gateway_address(place),
+            priority: octet(place),
+            caller_number: format!("+{}", line_number(0)),
+            domain: None,
+            caller_id: CallerId::From,
+            number_format: NumberFormat::E164Digits,
+            credentials: Some(Credentials {
+                user: "office".to_owned(),
+                password: "secret".to_owned(),
+            }),
+        }),
     }
 }
 

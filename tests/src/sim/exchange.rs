@@ -109,6 +109,9 @@ impl Centre {
                     println!("{:>10.4} {refusal:?}", self.now.as_secs_f64());
                 }
             }
+            Notice::Ordered { order, outcome } => {
+                self.ordered.insert(order, outcome);
+            }
             Notice::Drained => {}
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use call::{Event, EventKind};
-use model::{AgentState, CallId, UserId};
+use model::{AgentState, CallId, Rule, UserId};
 use switch::Resources;
 
 use super::{
@@ -24,6 +24,7 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     one_final_answer(centre, &mut found);
     a_cancel_is_obeyed(centre, &mut found);
     one_conversation_per_agent(centre, &mut found);
+    nobody_is_offered_a_call_while_dialling(centre, &mut found);
     no_strangers(centre, &mut found);
     the_journal_tells_what_happened(centre, &mut found);
     everybody_ends(centre, &mut found);
@@ -89,7 +90,11 @@ fn a_cancel_is_obeyed(centre: &Centre, found: &mut Vec<String>) {
             .filter(same)
             .any(|r| r.incoming && r.at <= cancel.at);
         let mut answers = centre.wire.iter().filter(same).filter(|r| !r.incoming);
-        let first = answers.find(|r| r.message.status().is_some_and(|status| status >= 200));
+        // A challenge ends an INVITE too, but not the one that is cancelled.
+        let first = answers.find(|r| {
+            let status = r.message.status();
+            status.is_some_and(|status| status >= 200 && status != 401)
+        });
         let obeyed = match first {
             Some(answer) => {
                 answer.at < cancel.at
@@ -183,6 +188,37 @@ fn one_conversation_per_agent(centre: &Centre, found: &mut Vec<String>) {
     }
 }
 
+/// Distribution leaves an agent alone who is in a call that the agent began; what was decided just before may come yet.
+fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<String>) {
+    let on_its_way = Duration::from_millis(1_500);
+    let journal = &centre.world.journal;
+    for dialled in journal {
+        let EventKind::Dialled { agent, .. } = dialled.kind else {
+            continue;
+        };
+        let end = journal
+            .iter()
+            .find(|it| it.call == dialled.call && matches!(it.kind, EventKind::Ended { .. }));
+        for offer in journal {
+            let EventKind::Offered {
+                agent: whom, rule, ..
+            } = offer.kind
+            else {
+                continue;
+            };
+            let distributed = !matches!(rule, Rule::Caller | Rule::Dialled);
+            let during =
+                offer.at > dialled.at + on_its_way && end.is_some_and(|end| offer.at < end.at);
+            if whom == agent && distributed && during {
+                found.push(format!(
+                    "agent {agent} was offered {:?} while in {:?}, which the agent began",
+                    offer.call, dialled.call
+                ));
+            }
+        }
+    }
+}
+
 fn no_strangers(centre: &Centre, found: &mut Vec<String>) {
     for bridge in &centre.plane.bridges {
         let of = |media| centre.media_of.get(media);
@@ -210,31 +246,37 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
         one_call(*call, events, centre.life == 0, found);
         for event in events {
             if let (EventKind::Ended { missed: false, .. }, Some(number)) =
-                (&event.kind, centre.world.number(*call))
+                (&event.kind, caller_of(centre, *call, events))
             {
                 *told.entry(number.to_owned()).or_default() += 1;
             }
         }
     }
     // Those who gave up while the exchange was down are not in the journal.
-    if centre.life == 0 && calls.len() != centre.world.numbers.len() {
+    let with_clients = calls.values().filter(|events| !is_internal(events)).count();
+    if centre.life == 0 && with_clients != centre.world.numbers.len() {
         found.push(format!(
-            "{} calls came in, {} stand in the journal",
+            "{} calls began, {with_clients} stand in the journal",
             centre.world.numbers.len(),
-            calls.len()
         ));
     }
-    let answered: BTreeSet<String> = centre
+    let answered: BTreeSet<SocketAddr> = centre
         .wire
         .iter()
         .filter(|r| !r.incoming && centre.callers.contains_key(&r.party))
         .filter(|r| r.message.status() == Some(200) && r.message.method() == "INVITE")
-        .map(|r| number_of(r.message.text("From")))
+        .map(|r| r.party)
         .collect();
-    for number in &answered {
-        if told.remove(number) != Some(1) {
+    let mut talked: BTreeMap<&str, usize> = BTreeMap::new();
+    for party in &answered {
+        let number = centre.callers[party].number.trim_start_matches('+');
+        *talked.entry(number).or_default() += 1;
+    }
+    for (number, times) in talked {
+        let told = told.remove(number).unwrap_or(0);
+        if told != times {
             found.push(format!(
-                "{number} had a conversation that is not in the journal once"
+                "{number} had {times} conversations, the journal tells of {told}"
             ));
         }
     }
@@ -246,13 +288,44 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     }
 }
 
+fn is_internal(events: &[&Event]) -> bool {
+    events.iter().any(|event| {
+        matches!(
+            event.kind,
+            EventKind::Dialled {
+                callee: Some(_),
+                ..
+            }
+        )
+    })
+}
+
+/// The name of the call among the callers; none if an agent's telephones were rung first.
+fn caller_of<'a>(centre: &'a Centre, call: CallId, events: &[&'a Event]) -> Option<&'a str> {
+    let internal = events.iter().find_map(|event| match &event.kind {
+        EventKind::Dialled {
+            callee: Some(_),
+            from,
+            ..
+        } => Some(from.as_str()),
+        _ => None,
+    });
+    let number = internal.or_else(|| centre.world.number(call))?;
+    let mut callers = centre.callers.values();
+    callers
+        .any(|caller| caller.number.trim_start_matches('+') == number)
+        .then_some(number)
+}
+
 fn one_call(call: CallId, events: &[&Event], whole: bool, found: &mut Vec<String>) {
     let count = |wanted: &dyn Fn(&EventKind) -> bool| {
         events.iter().filter(|event| wanted(&event.kind)).count()
     };
     let ended = count(&|kind| matches!(kind, EventKind::Ended { .. }));
-    let arrived = count(&|kind| matches!(kind, EventKind::Arrived { .. }));
-    let first = matches!(events[0].kind, EventKind::Arrived { .. });
+    let begins =
+        |kind: &EventKind| matches!(kind, EventKind::Arrived { .. } | EventKind::Dialled { .. });
+    let arrived = count(&begins);
+    let first = begins(&events[0].kind);
     if ended != 1 || arrived != 1 || !first {
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.name()).collect();
         found.push(format!("{call:?} stands in the journal as {kinds:?}"));

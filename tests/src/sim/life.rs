@@ -7,6 +7,7 @@ use switch::{Input, Settings, Switch};
 
 use super::{
     centre::{Centre, Happening},
+    company::exchange,
     network::Network,
 };
 
@@ -108,6 +109,7 @@ impl Centre {
             utc: self.utc(),
         };
         self.switch = Some(Switch::new(Settings::default(), seed, now));
+        self.input(Input::Listening(vec![exchange()]));
         self.input(Input::Directory(Arc::clone(&self.directory)));
         let bindings = self.world.bindings.values().flatten().cloned().collect();
         self.input(Input::Bindings(bindings));

@@ -23,7 +23,7 @@ pub mod wire;
 pub mod world;
 
 pub use caller::{Caller, Intent, Outcome};
-pub use centre::Centre;
+pub use centre::{Centre, Dialled};
 pub use phone::{Answering, Talking};
 pub use setup::Setup;
 pub use world::Store;

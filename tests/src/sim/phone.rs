@@ -116,6 +116,10 @@ pub struct Phone {
     pub mu_law_only: bool,
     /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
     pub holds_by_update: bool,
+    /// It is a telephone company's: it takes calls to clients and never registers.
+    pub is_gateway: bool,
+    /// It asks for credentials first.
+    pub challenges: bool,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -146,6 +150,8 @@ impl Phone {
             registered: false,
             mu_law_only: false,
             holds_by_update: false,
+            is_gateway: false,
+            challenges: false,
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -154,6 +160,17 @@ impl Phone {
             boots: 0,
             next_port: 10_000,
             acts: vec![(Duration::ZERO, Act::Register)],
+        }
+    }
+
+    /// A telephone company's side of a trunk.
+    pub fn gateway(address: SocketAddr, switch: SocketAddr, chance: Chance) -> Self {
+        Self {
+            is_gateway: true,
+            registered: true,
+            retired: true,
+            acts: Vec::new(),
+            ..Self::new(address, switch, "gateway", "", chance)
         }
     }
 
@@ -302,7 +319,13 @@ impl Phone {
         let in_dialog = tag_of(request.text("To")).is_some();
         if request.method() == "INVITE" && !in_dialog {
             // A repetition that comes before the first answer is one all the same.
-            if self.find(&call_id).is_none() {
+            if self.challenges && request.header("Proxy-Authorization").is_none() {
+                let challenge = Message::response(request, 407, "asked").with(
+                    "Proxy-Authenticate",
+                    r#"Digest realm="gateway", nonce="once", algorithm=MD5, qop="auth""#.to_owned(),
+                );
+                self.reliable.answer(now, request, challenge);
+            } else if self.find(&call_id).is_none() {
                 self.rung(now, request);
             }
             return;
@@ -357,7 +380,10 @@ impl Phone {
         let answering = self
             .script
             .pop_front()
-            .unwrap_or_else(|| drawn_answering(&mut self.chance));
+            .unwrap_or_else(|| match self.is_gateway {
+                true => drawn_client(&mut self.chance),
+                false => drawn_answering(&mut self.chance),
+            });
         let soon = now + self.chance.millis(5, 300);
         match answering {
             Answering::Silent => {
@@ -479,6 +505,28 @@ fn drawn_answering(chance: &mut Chance) -> Answering {
         82..92 => Answering::Ignore,
         92..96 => Answering::Silent,
         _ => Answering::Crash { after },
+    }
+}
+
+/// What a client does whom an agent calls, or what the telephone company says.
+fn drawn_client(chance: &mut Chance) -> Answering {
+    let after = chance.millis(300, 12_000);
+    // Somebody hangs up in the end, also where the agent never does.
+    let talks = chance.millis(100, 90_000);
+    match chance.below(100) {
+        0..50 => Answering::Answer {
+            after,
+            then: Talking::HangUp { after: talks },
+        },
+        50..60 => Answering::Refuse { after, status: 486 },
+        60..65 => Answering::Refuse { after, status: 603 },
+        65..70 => Answering::Refuse { after, status: 404 },
+        70..85 => Answering::Refuse {
+            after: chance.millis(1, 500),
+            status: 503,
+        },
+        85..95 => Answering::Ignore,
+        _ => Answering::Silent,
     }
 }
 

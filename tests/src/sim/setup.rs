@@ -7,7 +7,7 @@ use model::UserId;
 
 use super::{
     caller::Intent,
-    centre::{Centre, Happening},
+    centre::{Centre, Dialled, Happening},
     chance::Chance,
     company::Size,
     network::Network,
@@ -21,6 +21,8 @@ pub struct Setup {
     pub size: Size,
     /// Callers who dial by themselves, and within which time.
     pub callers: (usize, Duration),
+    /// Calls that agents begin by themselves, within the same time.
+    pub dials: usize,
     /// The network until it is healed.
     pub network: Network,
     /// The world until it is healed.
@@ -41,6 +43,7 @@ impl Setup {
                 lines: 1,
             },
             callers: (0, Duration::ZERO),
+            dials: 0,
             network: Network::healthy(),
             troubles: Troubles::none(),
             restarts: 0,
@@ -73,6 +76,7 @@ impl Setup {
                 lines: 2,
             },
             callers: (callers, chance.millis(20_000, 120_000)),
+            dials: usize::try_from(chance.below(12)).unwrap_or(0),
             network: if chance.permille(250) {
                 Network::healthy()
             } else {
@@ -86,6 +90,22 @@ impl Setup {
 }
 
 impl Centre {
+    /// From a telephone to a client or a colleague, or by an order of the workspace.
+    fn let_an_agent_call(&mut self, at: Duration, client: usize, agents: usize) {
+        let mut anybody = || usize::try_from(self.chance.below(agents as u64)).unwrap_or(0);
+        let (agent, colleague) = (anybody(), anybody());
+        let dialled = match self.chance.below(10) {
+            0..3 => {
+                self.order(at, agent, client);
+                return;
+            }
+            3..6 => Dialled::Colleague(colleague),
+            _ => Dialled::Client(client),
+        };
+        let intent = Intent::drawn(&mut self.chance);
+        self.dial(at, agent, dialled, intent);
+    }
+
     /// Lays out who dials when, who goes away, when the process is killed and when the faults end.
     pub(super) fn plan(&mut self, setup: &Setup, users: &[UserId]) {
         // Every other telephone, so that both ways are in every story.
@@ -99,6 +119,10 @@ impl Centre {
             let line = usize::try_from(self.chance.below(setup.size.lines as u64)).unwrap_or(0);
             let intent = Intent::drawn(&mut self.chance);
             self.place(at, line, intent);
+        }
+        for client in 0..setup.dials {
+            let at = begin + self.chance.between(Duration::ZERO, span);
+            self.let_an_agent_call(at, client, setup.size.agents);
         }
         for _ in 0..setup.restarts {
             let at = begin

@@ -347,6 +347,7 @@ impl World {
     pub fn store(&mut self, utc: Utc, events: &[Event]) {
         for event in events {
             if let EventKind::Offered { snapshot, .. }
+            | EventKind::Routed { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {
                 self.snapshots.insert(event.call, snapshot.clone());
@@ -364,7 +365,7 @@ impl World {
         for event in &self.journal {
             let call = event.call;
             match &event.kind {
-                EventKind::Arrived { .. } => {
+                EventKind::Arrived { .. } | EventKind::Dialled { .. } => {
                     open.insert(call, fresh(call, event.at));
                 }
                 EventKind::Ended { cause, missed, .. } => {

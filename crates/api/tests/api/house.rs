@@ -188,10 +188,12 @@ impl House {
             ..Settings::default()
         };
         adjust(&mut settings);
+        let orders = api::orders::Orders::default();
         let state = ApiState::new(Parts {
             base: Arc::new(store.clone()),
             hub: hub.clone(),
             commands: commands_in,
+            orders: orders.clone(),
             directory,
             settings,
             counters: vec![api::Counter {
@@ -301,7 +303,7 @@ impl House {
         let line: LineId = line.parse().unwrap();
         let effect = Effect::Identify {
             number: from.to_owned(),
-            line,
+            line: Some(line),
         };
         let EffectEnd::Identified(caller) = self.effect(call, effect).await else {
             panic!("not identified");
@@ -383,6 +385,7 @@ async fn found_first_administrator(store: &Store, nobody: &Client) -> Client {
         away: false,
         ring_timeout_secs: 20,
         wrap_up_secs: 0,
+        may_call: model::Reach::default(),
     };
     let user = store.users().create(data).await.unwrap();
     let hash = api::password::hash(PASSWORD).unwrap();

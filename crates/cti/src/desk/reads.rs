@@ -22,7 +22,7 @@ pub(super) enum Read {
     Identify {
         asked: Asked,
         number: String,
-        line: LineId,
+        line: Option<LineId>,
     },
     Card {
         ticket: Ticket,

@@ -151,6 +151,7 @@ impl Company {
                 away: false,
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
+                may_call: model::Reach::default(),
             };
             users.push(store.users().create(user).await.unwrap().id);
         }
@@ -169,6 +170,7 @@ impl Company {
             media_networks: Vec::new(),
             trusted_identity: true,
             most_calls: None,
+            outbound: None,
         };
         let number = |text: &str| vec![Number::typed(text, NumberKind::Work)];
         let organisation = store.organisations().create(OrganisationData {
@@ -345,7 +347,7 @@ impl Room {
     pub async fn identify(&mut self, call: &mut TestCall, number: &str) -> Arc<CallerIdentity> {
         let identify = Effect::Identify {
             number: number.to_owned(),
-            line: self.company.line,
+            line: Some(self.company.line),
         };
         let effect = self.send(call, identify).await;
         match self.end_of(effect).await {

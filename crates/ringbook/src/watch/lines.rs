@@ -288,6 +288,8 @@ impl Lines<'_> {
                 ];
                 self.words.say("rule-skilled-idle", &facts)
             }
+            Rule::Dialled => self.plain("rule-dialled"),
+            Rule::Caller => self.plain("rule-caller"),
         }
     }
 

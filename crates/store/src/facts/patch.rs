@@ -15,6 +15,7 @@ pub(super) struct CallPatch {
     pub(super) call: CallId,
     arrived: Option<Vec<Value>>,
     agent: Option<i64>,
+    trunk: Option<i64>,
     answered_at: Option<i64>,
     started_at: Option<i64>,
     end: Option<End>,
@@ -37,6 +38,7 @@ impl CallPatch {
             call,
             arrived: None,
             agent: None,
+            trunk: None,
             answered_at: None,
             started_at: None,
             end: None,
@@ -48,7 +50,18 @@ impl CallPatch {
     pub(super) fn take(&mut self, event: &Event, numbering: &Numbering) {
         let at = event.at.micros();
         match &event.kind {
-            EventKind::Arrived { .. } => self.arrived = Some(arrived(event, numbering)),
+            EventKind::Arrived { trunk, .. } => {
+                self.trunk = Some(trunk.0);
+                self.arrived = Some(arrived(event, numbering));
+            }
+            EventKind::Dialled { agent, .. } => {
+                self.agent = Some(agent.0);
+                self.arrived = Some(dialled(event));
+            }
+            EventKind::Routed { trunk, snapshot } => {
+                self.trunk = Some(trunk.0);
+                self.snapshot = Some(snapshot.0.clone());
+            }
             EventKind::Offered {
                 agent, snapshot, ..
             } => {
@@ -100,6 +113,7 @@ impl CallPatch {
             && self.started_at.is_none()
             && self.end.is_none()
             && self.exhausted.is_none()
+            && self.trunk.is_none()
             && self.snapshot.is_none();
         let call = self.call.0;
         let end = self.end.as_ref();
@@ -115,6 +129,7 @@ impl CallPatch {
             end.map(|it| i64::from(it.missed)),
             self.exhausted,
             self.snapshot,
+            self.trunk,
         ];
         match self.arrived {
             Some(arrived) => {
@@ -132,14 +147,14 @@ impl CallPatch {
     }
 }
 
-/// The columns that only the first event of a call fills, as `INSERT` names them.
+/// The columns that only the first event of a call fills, as `INSERT` names them: a client called.
 fn arrived(event: &Event, numbering: &Numbering) -> Vec<Value> {
     let EventKind::Arrived {
-        trunk,
         line,
         from,
         to,
         caller,
+        ..
     } = &event.kind
     else {
         return Vec::new();
@@ -151,10 +166,10 @@ fn arrived(event: &Event, numbering: &Numbering) -> Vec<Value> {
     };
     args![
         Direction::Inbound.name(),
-        trunk.0,
         line.0,
-        number,
+        number.as_str(),
         to.as_str(),
+        number.as_str(),
         client.person.map(|it| it.0),
         client.organisation.map(|it| it.0),
         caller.matches.first().map(|it| it.name.as_str()),
@@ -163,10 +178,42 @@ fn arrived(event: &Event, numbering: &Numbering) -> Vec<Value> {
     ]
 }
 
+/// The same columns: an agent called a client or a colleague. A colleague's number is no client's.
+fn dialled(event: &Event) -> Vec<Value> {
+    let EventKind::Dialled {
+        from,
+        to,
+        line,
+        callee,
+        client,
+        ..
+    } = &event.kind
+    else {
+        return Vec::new();
+    };
+    let (direction, number_client) = match callee {
+        Some(_) => (Direction::Internal, ""),
+        None => (Direction::Outbound, to.as_str()),
+    };
+    let who = best(client);
+    args![
+        direction.name(),
+        line.map(|it| it.0),
+        from.as_str(),
+        to.as_str(),
+        number_client,
+        who.person.map(|it| it.0),
+        who.organisation.map(|it| it.0),
+        client.matches.first().map(|it| it.name.as_str()),
+        json(client.as_ref()),
+        event.at.micros(),
+    ]
+}
+
 const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_at, cause, ended_by, talk_ms, \
-     wait_ms, missed, exhausted, snapshot, id, node, direction, trunk_id, line_id, number_from, number_to, \
-     person_id, organisation_id, client_name, caller, arrived_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+     wait_ms, missed, exhausted, snapshot, trunk_id, id, node, direction, line_id, number_from, number_to, \
+     number_client, person_id, organisation_id, client_name, caller, arrived_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
      ON CONFLICT (id) DO UPDATE SET agent = COALESCE(excluded.agent, calls.agent), \
      answered_at = COALESCE(excluded.answered_at, calls.answered_at), \
      started_at = COALESCE(excluded.started_at, calls.started_at), \
@@ -174,10 +221,10 @@ const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_a
      ended_by = COALESCE(excluded.ended_by, calls.ended_by), talk_ms = COALESCE(excluded.talk_ms, calls.talk_ms), \
      wait_ms = COALESCE(excluded.wait_ms, calls.wait_ms), missed = COALESCE(excluded.missed, calls.missed), \
      exhausted = COALESCE(excluded.exhausted, calls.exhausted), \
-     snapshot = COALESCE(excluded.snapshot, calls.snapshot)";
+     snapshot = COALESCE(excluded.snapshot, calls.snapshot), trunk_id = COALESCE(excluded.trunk_id, calls.trunk_id)";
 
 const UPDATE: &str = "UPDATE calls SET agent = COALESCE($1, agent), answered_at = COALESCE($2, answered_at), \
      started_at = COALESCE($3, started_at), ended_at = COALESCE($4, ended_at), cause = COALESCE($5, cause), \
      ended_by = COALESCE($6, ended_by), talk_ms = COALESCE($7, talk_ms), wait_ms = COALESCE($8, wait_ms), \
      missed = COALESCE($9, missed), exhausted = COALESCE($10, exhausted), \
-     snapshot = COALESCE($11, snapshot) WHERE id = $12";
+     snapshot = COALESCE($11, snapshot), trunk_id = COALESCE($12, trunk_id) WHERE id = $13";

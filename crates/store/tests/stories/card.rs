@@ -108,7 +108,7 @@ async fn a_card_has_the_client_the_history_and_what_is_open(
         );
     }
 
-    let caller = store.identify("+79160000001", line).await.unwrap();
+    let caller = store.identify("+79160000001", Some(line)).await.unwrap();
     let card = store.card(&caller).await.unwrap();
     let names: Vec<&str> = card.clients.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["Client", "Main", "Other"]);
@@ -166,12 +166,12 @@ async fn an_organisation_and_an_unknown_caller_have_cards_too(
         .miss(store)
         .await
         .call;
-    let caller = store.identify("84951112233", line).await.unwrap();
+    let caller = store.identify("84951112233", Some(line)).await.unwrap();
     let card = store.card(&caller).await.unwrap();
     assert_eq!(card.clients[0].organisations[0].organisation, firm.id);
     assert_eq!(card.clients[0].manager, None);
     assert_eq!(card.interactions[0].call, call);
     assert!(card.interactions[0].missed);
-    let unknown = store.identify(UNKNOWN, line).await.unwrap();
+    let unknown = store.identify(UNKNOWN, Some(line)).await.unwrap();
     assert_eq!(store.card(&unknown).await.unwrap(), Card::default());
 }

@@ -34,12 +34,25 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
         .create(device_data(anna.id, "anna-desk"))
         .await
         .unwrap();
+    let outbound = model::TrunkOutbound {
+        proxy: "192.0.2.10:5060".parse().unwrap(),
+        priority: 3,
+        caller_number: "+74951234567".to_owned(),
+        domain: Some("telco.example".to_owned()),
+        caller_id: model::CallerId::AssertedIdentity,
+        number_format: model::NumberFormat::National,
+        credentials: Some(model::Credentials {
+            user: "office".to_owned(),
+            password: "secret".to_owned(),
+        }),
+    };
     let trunk = TrunkData {
         name: "Telco".to_owned(),
         networks: vec!["192.0.2.0/24".parse().unwrap()],
         media_networks: vec!["2001:db8::/32".parse().unwrap()],
         trusted_identity: true,
         most_calls: Some(30),
+        outbound: Some(outbound.clone()),
     };
     store.create(trunk).await.unwrap();
     let data = LineData {
@@ -69,6 +82,8 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
     assert_eq!(directory.lines[0].number, "+74951234567");
     assert_eq!(directory.trunks[0].networks[0].to_string(), "192.0.2.0/24");
     assert_eq!(directory.trunks[0].most_calls, Some(30));
+    assert_eq!(directory.trunks[0].outbound, Some(outbound));
+    assert_eq!(directory.agents[0].may_call, model::Reach::National);
     assert_eq!(directory.skills[0].level, 10);
 
     changes.mark_unchanged();

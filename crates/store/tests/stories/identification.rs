@@ -29,13 +29,13 @@ async fn a_number_is_known_in_every_way_of_writing_it(
     }
     assert_eq!(who(store, "101", line).await, ["Short"]);
     assert!(who(store, UNKNOWN, line).await.is_empty());
-    let unknown = store.identify("8 495 765-43-21", line).await.unwrap();
+    let unknown = store.identify("8 495 765-43-21", Some(line)).await.unwrap();
     assert_eq!(
         (unknown.number.as_str(), unknown.region.as_deref()),
         ("+74957654321", Some("RU"))
     );
     assert!(unknown.in_time);
-    let withheld = store.identify("", line).await.unwrap();
+    let withheld = store.identify("", Some(line)).await.unwrap();
     assert_eq!((withheld.number.as_str(), withheld.matches.len()), ("", 0));
 }
 
@@ -63,7 +63,7 @@ async fn a_change_of_manager_counts_from_the_next_call_on_and_after_a_restart(
     }];
     let person = store.create(client.clone()).await.unwrap();
     let found = store
-        .identify("+79160000001", line)
+        .identify("+79160000001", Some(line))
         .await
         .unwrap()
         .matches
@@ -77,7 +77,7 @@ async fn a_change_of_manager_counts_from_the_next_call_on_and_after_a_restart(
     };
     assert_eq!(found.client, reference);
     let found = store
-        .identify("84951112233", line)
+        .identify("84951112233", Some(line))
         .await
         .unwrap()
         .matches
@@ -92,18 +92,27 @@ async fn a_change_of_manager_counts_from_the_next_call_on_and_after_a_restart(
 
     firm.manager = Some(boris.id);
     store.update(organisation.id, None, firm).await.unwrap();
-    let manager =
-        || async { store.identify("+79160000001", line).await.unwrap().matches[0].manager };
+    let manager = || async {
+        store
+            .identify("+79160000001", Some(line))
+            .await
+            .unwrap()
+            .matches[0]
+            .manager
+    };
     assert_eq!(manager().await, Some(boris.id));
     client.manager = Some(anna.id);
     store.update(person.id, None, client).await.unwrap();
     assert_eq!(manager().await, Some(anna.id));
     assert_eq!(store.owner(reference).await.unwrap(), Some(anna.id));
-    let before = store.identify("+79160000001", line).await.unwrap();
+    let before = store.identify("+79160000001", Some(line)).await.unwrap();
     store.close().await;
 
     let store = scene.place.open().await;
-    assert_eq!(store.identify("+79160000001", line).await.unwrap(), before);
+    assert_eq!(
+        store.identify("+79160000001", Some(line)).await.unwrap(),
+        before
+    );
     Repository::<PersonData>::remove(&store, person.id, None)
         .await
         .unwrap();

@@ -89,6 +89,7 @@ pub(crate) fn user_data(name: &str, short_number: Option<&str>) -> UserData {
         away: false,
         ring_timeout_secs: 15,
         wrap_up_secs: 10,
+        may_call: model::Reach::default(),
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) async fn person(store: &Store, name: &str, numbers: &[&str]) -> Perso
 
 /// The names that a number is known by, best first.
 pub(crate) async fn who(store: &Store, number: &str, line: LineId) -> Vec<String> {
-    let found = store.identify(number, line).await.unwrap();
+    let found = store.identify(number, Some(line)).await.unwrap();
     found.matches.into_iter().map(|it| it.name).collect()
 }
 
@@ -144,7 +145,7 @@ impl Script {
     /// A call from `number`, identified as the switch would have it done.
     pub(crate) async fn new(store: &Store, number: &str, line: LineId, agent: UserId) -> Self {
         static NEXT: AtomicI64 = AtomicI64::new(1_000_000);
-        let caller = Arc::new(store.identify(number, line).await.unwrap());
+        let caller = Arc::new(store.identify(number, Some(line)).await.unwrap());
         let number = NEXT.fetch_add(100, Ordering::Relaxed);
         Self {
             call: CallId(number),

@@ -108,7 +108,7 @@ async fn a_removed_user_leaves_clients_without_a_manager(
     assert_eq!((read.data.manager, read.version), (None, 2));
     assert_eq!(store.find(&[3; 32]).await.unwrap(), None);
     let line = crate::scene::line(store, "+74950000001").await;
-    let found = crm::Identification::identify(store, "89160000001", line.id)
+    let found = crm::Identification::identify(store, "89160000001", Some(line.id))
         .await
         .unwrap();
     assert_eq!(found.matches[0].manager, None);

@@ -1,0 +1,287 @@
+//! The leg to a client by a trunk: its INVITE, credentials when they are asked for, early media and refusals.
+
+use std::net::{IpAddr, SocketAddr};
+
+use call::{Cause, LegNo, Placed};
+use media::{LegKey, Tone, plane::Command};
+use model::{CallId, CallerId, Now, Trunk, TrunkId, TrunkOutbound};
+use sip::{
+    CSeq, Method, Name, NameAddr, Request, Response, Uri,
+    digest::{self, Challenge},
+    transaction::Path,
+};
+
+use crate::{
+    leg::{Leg, Phase, Side},
+    media_paths::{SDP, conversation, trunk_source},
+    switch::Switch,
+};
+
+impl Switch {
+    /// Prepares a leg by the first trunk that has not failed and has room.
+    pub(crate) fn place(&mut self, now: Now, call: CallId, failed: &[TrunkId]) -> call::Input {
+        let ways = self.directory.ways_out();
+        let ways = ways
+            .into_iter()
+            .filter(|(trunk, _)| !failed.contains(&trunk.id) && !self.is_full(trunk));
+        let ways: Vec<(Trunk, TrunkOutbound)> = ways
+            .map(|(trunk, outbound)| (trunk.clone(), outbound.clone()))
+            .collect();
+        let placed = ways.into_iter().find_map(|(trunk, outbound)| {
+            let leg = self.place_by(now, call, &trunk, &outbound)?;
+            Some(Placed {
+                leg,
+                trunk: trunk.id,
+            })
+        });
+        call::Input::Placed {
+            placed,
+            snapshot: self.snapshot(call),
+        }
+    }
+
+    fn place_by(
+        &mut self,
+        now: Now,
+        call: CallId,
+        trunk: &Trunk,
+        outbound: &TrunkOutbound,
+    ) -> Option<LegNo> {
+        let number = match self.calls.origin(call)? {
+            call::Origin::Outbound(it) => it.number.clone(),
+            _ => return None,
+        };
+        let path = Path::udp(self.local_towards(outbound.proxy)?, outbound.proxy);
+        let local_tag = self.tokens.tag();
+        let invite = self.trunk_invite(path, outbound, &number, &local_tag);
+        let made = (local_tag, invite);
+        self.prepare_outgoing(
+            now,
+            call,
+            Side::Trunk(trunk.id),
+            path,
+            made,
+            trunk_source(trunk),
+        )
+    }
+
+    /// The address of ours that reaches the other one.
+    fn local_towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        let here = |ip: IpAddr| ip.to_canonical().is_loopback();
+        let fits = |local: &&SocketAddr| {
+            local.is_ipv4() == remote.is_ipv4() && here(local.ip()) == here(remote.ip())
+        };
+        self.listening.iter().find(fits).copied()
+    }
+
+    fn trunk_invite(
+        &mut self,
+        path: Path,
+        outbound: &TrunkOutbound,
+        number: &str,
+        local_tag: &str,
+    ) -> Request {
+        let written = self.plan.write(number, outbound.number_format);
+        let own = self.plan.read(&outbound.caller_number);
+        let own = own.number().unwrap_or(&outbound.caller_number);
+        let own = self.plan.write(own, outbound.number_format);
+        let proxy = outbound.proxy.ip().to_string();
+        let host = outbound.domain.as_deref().unwrap_or(&proxy);
+        let port = match outbound.domain {
+            Some(_) => None,
+            None => Some(outbound.proxy.port()),
+        };
+        let here = path.local.ip().to_string();
+        let from_host = outbound.domain.as_deref().unwrap_or(&here);
+        let user = match (outbound.caller_id, &outbound.credentials) {
+            (CallerId::AssertedIdentity, Some(credentials)) => credentials.user.as_str(),
+            _ => own.as_str(),
+        };
+        let from = NameAddr::new(Uri::sip(Some(user), from_host, None)).with_tag(local_tag);
+        let to = NameAddr::new(Uri::sip(Some(&written), host, None));
+        let target = Uri::sip(Some(&written), host, port);
+        let mut invite = self.new_invite(path, target, (&from, &to));
+        if outbound.caller_id == CallerId::AssertedIdentity {
+            let identity = NameAddr::new(Uri::sip(Some(&own), from_host, None));
+            invite
+                .headers
+                .push(Name::PAssertedIdentity, &identity.to_string());
+        }
+        invite
+    }
+
+    /// 18x of the client's side: it rings, or sends sound already.
+    pub(crate) fn trunk_progress(&mut self, now: Now, key: LegKey, response: &Response) {
+        let Some(leg) = self.legs.find_mut(key) else {
+            return;
+        };
+        let (call, no) = (leg.call, leg.no);
+        let Phase::Calling(_) = leg.phase else { return };
+        let early = !response.body.is_empty() && leg.media.accept(&response.body).is_ok();
+        if early {
+            self.set_remote(key);
+            self.tell_call(now, call, call::Input::LegProgress(no));
+        } else if response.status == 180 {
+            self.tell_call(now, call, call::Input::LegRinging(no));
+        }
+    }
+
+    /// A final refusal of the trunk or the client.
+    pub(crate) fn trunk_refused(&mut self, now: Now, key: LegKey, response: &Response) {
+        if matches!(response.status, 401 | 407) && self.give_credentials(now, key, response) {
+            return;
+        }
+        let (cause, elsewhere) = cause_of(response.status);
+        self.trunk_failed(now, key, cause, elsewhere);
+    }
+
+    pub(crate) fn trunk_failed(&mut self, now: Now, key: LegKey, cause: Cause, elsewhere: bool) {
+        let Some(leg) = self.legs.find(key) else {
+            return;
+        };
+        let (call, leg, phase) = (leg.call, leg.no, leg.phase);
+        self.forget_leg(key);
+        if let Phase::Calling(_) = phase {
+            let input = call::Input::LegRefused {
+                leg,
+                cause,
+                elsewhere,
+            };
+            self.tell_call(now, call, input);
+        }
+    }
+
+    /// Makes the INVITE anew with credentials; false if the trunk has none, or refused them.
+    fn give_credentials(&mut self, now: Now, key: LegKey, response: &Response) -> bool {
+        let Some(leg) = self.legs.find(key) else {
+            return false;
+        };
+        let (Phase::Calling(client), Side::Trunk(trunk), false) =
+            (leg.phase, leg.side, leg.challenged)
+        else {
+            return false;
+        };
+        let (call, no, path) = (leg.call, leg.no, leg.path);
+        let outbound = self.directory.trunk(trunk);
+        let outbound = outbound.and_then(|trunk| trunk.outbound.as_ref());
+        let Some(credentials) = outbound.and_then(|outbound| outbound.credentials.clone()) else {
+            return false;
+        };
+        let Some(mut invite) = with_credentials(leg, response, &credentials, &self.tokens.tag())
+        else {
+            return false;
+        };
+        self.transactions.prepare(&path, &mut invite);
+        self.legs.forget_client(client);
+        self.legs.set_phase(key, Phase::Prepared);
+        if let Some(leg) = self.legs.find_mut(key) {
+            leg.invite = invite;
+            leg.challenged = true;
+        }
+        let snapshot = self.snapshot(call);
+        self.tell_call(now, call, call::Input::LegChallenged { leg: no, snapshot });
+        true
+    }
+
+    /// What the client's side sends reaches the agent before the answer: 183 to a telephone that called.
+    pub(crate) fn relay_early_media(
+        &mut self,
+        now: Now,
+        call: CallId,
+        client: LegNo,
+        agent: LegNo,
+    ) {
+        let client = self.legs.key_of(call, client);
+        let (Some(a), Some(b)) = (client, self.legs.key_of(call, agent)) else {
+            return;
+        };
+        let conversation = conversation(call);
+        self.order(Command::Join { a, b, conversation });
+        let Some(leg) = self.legs.find(b) else { return };
+        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let mut response = dialog.response(&leg.invite, 183);
+            response.headers.push(Name::ContentType, SDP);
+            response.body.clone_from(&leg.media.answer);
+            self.respond(now.mono, server, response);
+        }
+    }
+
+    /// An agent on the line hears that the client's telephone rings.
+    pub(crate) fn play_ringback(&mut self, call: CallId, agent: LegNo) {
+        if let Some(leg) = self.legs.key_of(call, agent) {
+            let tone = Tone::Ringback;
+            self.order(Command::Play { leg, tone });
+        }
+    }
+}
+
+/// The INVITE again, with the answer to the challenge and the next sequence number (RFC 3261 §22.2).
+fn with_credentials(
+    leg: &Leg,
+    response: &Response,
+    credentials: &model::Credentials,
+    cnonce: &str,
+) -> Option<Request> {
+    let (asked, given) = match response.status {
+        407 => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
+        _ => (Name::WwwAuthenticate, Name::Authorization),
+    };
+    let challenge = Challenge::strongest(response.headers.all(&asked))?;
+    let mut invite = leg.invite.clone();
+    let number = invite.cseq()?.number + 1;
+    let ha1 = digest::ha1(
+        challenge.algorithm,
+        &credentials.user,
+        &challenge.realm,
+        &credentials.password,
+    );
+    let value = digest::respond(
+        &challenge,
+        &credentials.user,
+        &ha1,
+        Method::Invite.as_str(),
+        &invite.uri.to_string(),
+        cnonce,
+        1,
+    );
+    let cseq = CSeq {
+        number,
+        method: Method::Invite,
+    };
+    invite.headers.remove_first(&Name::Via);
+    invite.headers.set(Name::CSeq, &cseq.to_string());
+    invite.headers.push(given, &value);
+    Some(invite)
+}
+
+/// What a refusal says about the client, and whether another trunk may do better (RFC 3261 §21).
+fn cause_of(status: u16) -> (Cause, bool) {
+    match status {
+        486 | 600 => (Cause::Busy, false),
+        408 | 480 | 487 => (Cause::NoAnswer, false),
+        603 | 607 | 608 => (Cause::Declined, false),
+        404 | 410 | 484 | 604 => (Cause::NoSuchNumber, false),
+        415 | 488 | 606 => (Cause::MediaFailed, true),
+        _ => (Cause::Unreachable, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_trunk_did_is_tried_elsewhere() {
+        for (status, cause, elsewhere) in [
+            (486, Cause::Busy, false),
+            (603, Cause::Declined, false),
+            (404, Cause::NoSuchNumber, false),
+            (480, Cause::NoAnswer, false),
+            (503, Cause::Unreachable, true),
+            (403, Cause::Unreachable, true),
+            (500, Cause::Unreachable, true),
+        ] {
+            assert_eq!(cause_of(status), (cause, elsewhere), "{status}");
+        }
+    }
+}
