@@ -132,7 +132,16 @@ impl Baresip {
 
     /// Orders something: `accept`, `hangup`, `hold`, `resume`.
     pub fn order(&mut self, command: &str) {
-        let text = json!({ "command": command, "params": "", "token": command }).to_string();
+        self.order_with(command, "");
+    }
+
+    /// Dials.
+    pub fn dial(&mut self, number: &str) {
+        self.order_with("dial", number);
+    }
+
+    fn order_with(&mut self, command: &str, params: &str) {
+        let text = json!({ "command": command, "params": params, "token": command }).to_string();
         write!(self.control, "{}:{text},", text.len()).expect("baresip takes orders");
     }
 

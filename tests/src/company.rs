@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     daemon::{Daemon, Options},
     events::Events,
-    live::{Live, caller, phone},
+    live::{Live, caller, dialler, gateway, phone},
     rest::Rest,
     sim::{Caller, Intent, phone::Phone},
 };
@@ -140,13 +140,43 @@ impl Company {
         )
     }
 
-    /// The events of an agent, who answers `shown` to every card.
-    pub async fn events(&self, agent: usize) -> Events {
+    /// Lets calls leave by a trunk whose gateway stands at .`host`, port 5060; it asks for a password.
+    pub async fn way_out(&self, host: u8, priority: u8) {
+        let gateway = self.daemon.address(host, 5060);
+        let trunk = json!({ "name": format!("Way out {host}"), "networks": [format!("{}/32", gateway.ip())],
+            "outbound": { "proxy": gateway.to_string(), "priority": priority, "caller_number": "+7 495 123-45-01",
+                "number_format": "national", "user": "office", "password": "secret" } });
+        self.rest.post("trunks", &trunk).await;
+    }
+
+    /// The gateway of a way out.
+    pub fn gateway(&self, host: u8) -> Live<Phone> {
+        gateway(self.daemon.address(host, 5060), self.daemon.sip())
+    }
+
+    /// An agent dials a number at once from an unregistered telephone at .`host`.
+    pub fn dial(&self, agent: usize, host: u8, number: &str, intent: Intent) -> Live<Caller> {
+        let (user, secret) = &self.agents[agent].devices[0];
+        dialler(
+            self.daemon.address(host, 5060),
+            self.daemon.sip(),
+            (user, secret),
+            number,
+            intent,
+        )
+    }
+
+    /// An agent's own session.
+    pub async fn log_in(&self, agent: usize) -> Rest {
         let Agent {
             login, password, ..
         } = &self.agents[agent];
-        let rest = Rest::log_in(&self.daemon.http(), login, password).await;
-        Events::open(&rest, None).await
+        Rest::log_in(&self.daemon.http(), login, password).await
+    }
+
+    /// The events of an agent, who answers `shown` to every card.
+    pub async fn events(&self, agent: usize) -> Events {
+        Events::open(&self.log_in(agent).await, None).await
     }
 
     /// The one call from a number once it has ended, its recording included.

@@ -78,6 +78,35 @@ pub fn phone(address: SocketAddr, switch: SocketAddr, user: &str, secret: &str) 
     )
 }
 
+/// A telephone company's side of a trunk, which takes calls to clients.
+pub fn gateway(address: SocketAddr, switch: SocketAddr) -> Live<Phone> {
+    Live::start(
+        Phone::gateway(address, switch, own_chance()),
+        address,
+        switch,
+    )
+}
+
+/// An agent who dials `number` at once from a telephone with this account.
+pub fn dialler(
+    address: SocketAddr,
+    switch: SocketAddr,
+    (user, secret): (&str, &str),
+    number: &str,
+    intent: Intent,
+) -> Live<Caller> {
+    let numbers = (number, number);
+    let caller = Caller::new(
+        Duration::ZERO,
+        address,
+        switch,
+        numbers,
+        intent,
+        own_chance(),
+    );
+    Live::start(caller.with_account(user, secret), address, switch)
+}
+
 /// A caller who dials `line` at once.
 pub fn caller(
     address: SocketAddr,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub struct Rest {
     client: reqwest::Client,
     base: String,
+    key: Option<String>,
     /// The bearer token; empty before the login.
     pub token: String,
     /// Id of the user who logged in.
@@ -23,6 +24,7 @@ impl Rest {
         Self {
             client: client.expect("an HTTP client can be made"),
             base: base.to_owned(),
+            key: None,
             token: String::new(),
             user: String::new(),
         }
@@ -62,6 +64,9 @@ impl Rest {
         if let Some(body) = body {
             request = request.json(body);
         }
+        if let Some(key) = &self.key {
+            request = request.header("Idempotency-Key", key);
+        }
         let response = request
             .send()
             .await
@@ -93,6 +98,15 @@ impl Rest {
     /// Makes something.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         self.json("POST", path, Some(body)).await
+    }
+
+    /// Makes something once, however often it is asked for by this key.
+    pub async fn post_with_key(&self, path: &str, body: &Value, key: &str) -> Value {
+        let keyed = Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        };
+        keyed.json("POST", path, Some(body)).await
     }
 
     /// Reads what is not JSON.

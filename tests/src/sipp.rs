@@ -1,4 +1,4 @@
-//! SIPp as a caller: somebody else's SIP, in the scenarios of `tests/scenarios`.
+//! SIPp as a caller or as the one who is called: somebody else's SIP, in the scenarios of `tests/scenarios`.
 
 use std::{
     net::SocketAddr,
@@ -23,12 +23,24 @@ impl Sipp {
         remote: SocketAddr,
         (number, line): (&str, &str),
     ) -> Self {
+        let mut command = Command::new("sipp");
+        command
+            .arg(remote.to_string())
+            .args(["-s", line, "-key", "number", number]);
+        Self::run(command, name, folder, local)
+    }
+
+    /// Starts scenario `name`, which waits at `local` to be called.
+    pub fn waiting(name: &str, folder: &Path, local: SocketAddr) -> Self {
+        Self::run(Command::new("sipp"), name, folder, local)
+    }
+
+    fn run(mut command: Command, name: &str, folder: &Path, local: SocketAddr) -> Self {
         let scenario = crate::package()
             .join("scenarios")
             .join(format!("{name}.xml"));
         let errors = folder.join(format!("{name}.errors"));
-        let process = Command::new("sipp")
-            .arg(remote.to_string())
+        let process = command
             .arg("-sf")
             .arg(scenario)
             .args([
@@ -38,7 +50,6 @@ impl Sipp {
                 &local.port().to_string(),
             ])
             .args(["-mi", &local.ip().to_string(), "-mp", "30000"])
-            .args(["-s", line, "-key", "number", number])
             .args([
                 "-m",
                 "1",

@@ -124,27 +124,19 @@ async fn what_comes_later_is_refused_cleanly_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn call_dialled_from_a_registered_telephone_is_403_with_a_line_in_the_log() {
+async fn call_that_no_trunk_takes_out_is_refused_with_a_line_in_the_log() {
     let company = Company::found(1, &Options::default()).await;
-    let (user, secret) = company.agents[0].devices[0].clone();
-    let raw = Raw::open(&company, 20, 6000);
-    register(&raw, (&user, &secret), authorization);
-    let answer = raw.asks(&raw.invite());
-    assert_eq!(answer.status(), Some(403), "{answer:?}");
-    assert!(
-        answer.start.len() > "SIP/2.0 403 ".len(),
-        "a reason is given"
-    );
-    company
-        .daemon
-        .wait_for_log("a call dialled from a registered phone");
+    let caller = company.dial(0, 20, "84951112233", Intent::patient());
+    assert_eq!(caller.wait_for_end(), Outcome::Refused(502));
+    company.daemon.wait_for_log("no trunk takes calls out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stranger_and_unknown_number_are_refused() {
+async fn stranger_is_asked_for_a_password_and_unknown_numbers_are_refused() {
     let company = Company::found(1, &Options::default()).await;
     let stranger = Raw::open(&company, 99, 6000);
-    assert_eq!(stranger.asks(&stranger.invite()).status(), Some(403));
+    assert_eq!(stranger.asks(&stranger.invite()).status(), Some(401));
+    company.daemon.wait_for_log("the source is not a trunk");
     let trunk = Raw::open(&company, 3, 6000);
     let media = SocketAddr::new(trunk.local.ip(), 30_000);
     let elsewhere = trunk

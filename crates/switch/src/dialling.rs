@@ -14,7 +14,7 @@ use crate::{
     leg::Side,
     refusal::Why,
     registration::{Challenged, account_in},
-    screening::{Refused, forbidden, no},
+    screening::{Refused, check_body, forbidden, no},
     switch::Switch,
 };
 
@@ -91,6 +91,7 @@ impl Switch {
                 Origin::Outbound(self.outbound(caller, &dialled, Some(device.id)))
             }
         };
+        check_body(invite)?;
         Ok((device.id, origin))
     }
 

@@ -60,7 +60,7 @@ impl Switch {
                 "raise [limits] calls",
             );
         }
-        check_body(invite)
+        Ok(())
     }
 
     fn admit(&self, trunk: &Trunk, invite: &Request) -> Result<Line, Box<Refused>> {
@@ -80,6 +80,7 @@ impl Switch {
                 "add the line with this number",
             );
         };
+        check_body(invite)?;
         Ok(line.clone())
     }
 
@@ -227,7 +228,7 @@ impl Switch {
 }
 
 /// Only SDP is understood, and an offer must be there (RFC 3261 §21.4.13, §21.4.26).
-fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
+pub(crate) fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
     if invite.body.is_empty() {
         let mut response = invite.reply(488);
         response.headers.push(

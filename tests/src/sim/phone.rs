@@ -200,6 +200,17 @@ impl Phone {
         }
     }
 
+    /// The person hangs up whatever is talked of.
+    pub fn hang_up_all(&mut self, now: Duration) {
+        let talks = self.calls.iter().filter(|call| call.talk.is_some());
+        let ids: Vec<String> = talks
+            .map(|call| call.invite.text("Call-ID").to_owned())
+            .collect();
+        for id in ids {
+            self.act(now, Act::HangUp(id));
+        }
+    }
+
     /// When [`Phone::timer`] has something to do.
     pub fn next(&self) -> Option<Duration> {
         let acts = self.acts.iter().map(|(at, _)| *at).min();
