@@ -1,11 +1,13 @@
 //! Facts in, history out.
 
-use call::{EventKind, OfferEnd};
+use std::sync::Arc;
+
+use call::{Cause, Event, EventKind, OfferEnd, Party};
 use crm::{
-    CallFilter, Calls, Error, InteractionFilter, Interactions, Journal, Page, PageRequest,
-    PersonData, Repository,
+    CallFilter, Calls, Direction, Entry, Error, InteractionFilter, Interactions, Journal, Page,
+    PageRequest, PersonData, Repository,
 };
-use model::{CallId, DialogSnapshot, Rule};
+use model::{CallId, DialogSnapshot, Rule, TrunkId, UserId};
 use rstest::rstest;
 use store::Store;
 
@@ -347,4 +349,102 @@ async fn calls_are_found_by_number_agent_client_and_outcome_within_rights(
             .len(),
         3
     );
+}
+
+/// The facts of a call that an agent began, up to its end.
+fn dialled(script: &mut Script, callee: Option<UserId>, to: &str) -> Vec<Entry<Event>> {
+    let client = Arc::clone(&script.caller);
+    let (agent, line) = (script.agent, Some(script.line));
+    let mut facts = vec![EventKind::Dialled {
+        agent,
+        from: "101".to_owned(),
+        to: to.to_owned(),
+        line,
+        callee,
+        client,
+    }];
+    let offered = |agent, attempt, rule| EventKind::Offered {
+        agent,
+        attempt,
+        rule,
+        explanation: Arc::default(),
+        owner: None,
+        snapshot: DialogSnapshot::default(),
+    };
+    facts.push(offered(agent, 0, Rule::Caller));
+    facts.extend(callee.map(|callee| offered(callee, 1, Rule::Dialled)));
+    let snapshot = DialogSnapshot("routed".to_owned());
+    if callee.is_none() {
+        let trunk = TrunkId(9);
+        facts.push(EventKind::Routed { trunk, snapshot });
+    }
+    facts.push(EventKind::Ended {
+        cause: Cause::NoAnswer,
+        by: Party::System,
+        agent: callee.or(Some(agent)),
+        talk_ms: 0,
+        wait_ms: 30_000,
+        missed: true,
+    });
+    facts.into_iter().map(|kind| script.event(kind)).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_call_to_a_client_stands_in_the_clients_history_and_one_to_a_colleague_in_none(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let scene = scene(kind).await;
+    let store = &scene.store;
+    let line = line(store, "+74950000001").await.id;
+    let (anna, boris) = (user(store, "Anna").await, user(store, "Boris").await);
+    let client = person(store, "Client", &["+79160000001"]).await;
+
+    let mut script = Script::new(store, "89160000001", line, anna.id).await;
+    let mut facts = dialled(&mut script, None, "+79160000001");
+    let ended = facts.pop().unwrap();
+    store.append(facts).await.unwrap();
+    let open = store.open_calls().await.unwrap();
+    assert_eq!(
+        open[0].snapshot,
+        Some(DialogSnapshot("routed".to_owned())),
+        "what a restart needs"
+    );
+    store.append(vec![ended]).await.unwrap();
+    let call = Calls::read(store, script.call).await.unwrap();
+    assert_eq!(call.direction, Direction::Outbound);
+    assert_eq!(
+        (call.from.as_str(), call.to.as_str()),
+        ("101", "+79160000001")
+    );
+    assert_eq!((call.trunk, call.line), (Some(TrunkId(9)), Some(line)));
+    assert_eq!(call.client.person, Some(client.id));
+    assert_eq!(
+        (call.agent, call.cause.as_deref()),
+        (Some(anna.id), Some("no_answer"))
+    );
+    let found = Calls::by_number(store, "8 916 000-00-01", 5).await.unwrap();
+    assert_eq!(
+        found.len(),
+        1,
+        "a client's number finds calls of both directions"
+    );
+    let entries = history(store).await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(
+        (entries[0].direction, entries[0].client.person),
+        (Direction::Outbound, Some(client.id))
+    );
+
+    let mut script = Script::new(store, "101", line, anna.id).await;
+    let facts = dialled(&mut script, Some(boris.id), "102");
+    store.append(facts).await.unwrap();
+    let call = Calls::read(store, script.call).await.unwrap();
+    assert_eq!(
+        (call.direction, call.agent),
+        (Direction::Internal, Some(boris.id))
+    );
+    let audience = Calls::audience(store, script.call).await.unwrap();
+    assert_eq!(audience.participants, [anna.id, boris.id]);
+    assert_eq!(history(store).await.len(), 1, "colleagues are no clients");
 }
