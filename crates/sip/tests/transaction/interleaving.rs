@@ -156,7 +156,7 @@ impl Play {
                 Event::Response {
                     client, response, ..
                 } => self.note(client, &response),
-                Event::Timeout { client } => {
+                Event::Timeout { client } | Event::Unreachable { client } => {
                     let seen = self.seen.get_mut(&client).expect("a request of ours");
                     seen.timeouts += 1;
                 }
