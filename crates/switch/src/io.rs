@@ -9,12 +9,17 @@ use sip::transaction::Path;
 /// What happens to the switch.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A datagram came.
+    /// A datagram came, or a whole message on a connection.
     Datagram {
         /// To which of our addresses, and from where.
         path: Path,
         /// Its content.
         bytes: Vec<u8>,
+    },
+    /// A connection broke, or could not be opened; nothing else comes or goes by it. Harmless when it was not known.
+    FlowClosed {
+        /// The way, as it stood in what came or was to be sent.
+        path: Path,
     },
     /// Somebody orders something.
     Command(Command),
@@ -40,7 +45,7 @@ pub enum Input {
 /// What the switch wants.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a datagram, or a message on a connection. If that is not possible, [`Input::FlowClosed`] says so.
     Send {
         /// From which of our addresses, and to where.
         path: Path,

@@ -12,6 +12,7 @@ mod calls;
 mod device_leg;
 mod dialogs;
 mod directory;
+mod flows;
 mod io;
 mod leg;
 mod media_paths;

@@ -52,7 +52,7 @@ fn part_of(event: &Event) -> Part {
     match event {
         Event::Request { request, .. } => part_of_request(request),
         Event::Ack { .. } | Event::Cancel { .. } | Event::NoAck { .. } => Part::CallerLeg,
-        Event::Response { .. } | Event::Timeout { .. } => Part::Answers,
+        Event::Response { .. } | Event::Timeout { .. } | Event::Unreachable { .. } => Part::Answers,
     }
 }
 
@@ -137,6 +137,7 @@ impl Switch {
         self.last = now;
         match input {
             Input::Datagram { path, bytes } => self.datagram(now, path, &bytes),
+            Input::FlowClosed { path } => self.flow_closed(now, &path),
             Input::Command(command) => self.command(now, &command),
             Input::Media(event) => self.media_event(now, event),
             Input::EffectEnd { id, end } => self.effect_end(now, id, end),
@@ -232,7 +233,9 @@ impl Switch {
                 response,
                 path,
             } => self.answered(now, client, &response, path),
-            Event::Timeout { client } => self.unanswered(now, client),
+            Event::Timeout { client } | Event::Unreachable { client } => {
+                self.unanswered(now, client);
+            }
         }
     }
 
