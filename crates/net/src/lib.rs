@@ -12,4 +12,6 @@ pub mod media;
 pub mod recorder;
 pub mod runner;
 mod sockets;
+pub mod streams;
+pub mod tls;
 mod wake;

@@ -21,7 +21,7 @@ use model::{CallerIdentity, Directory, Line, LineId, Trunk, TrunkId};
 use net::{
     clock,
     media::{MediaPlane, MediaSettings},
-    runner::{Doors, Runner, RunnerError},
+    runner::{Doors, Listen, Runner, RunnerError},
 };
 use support::{DEADLINE, LOCALHOST, turn};
 use switch::{Input, Settings, Switch};
@@ -63,6 +63,13 @@ fn directory() -> Directory {
     }
 }
 
+fn udp(addresses: &[SocketAddr]) -> Listen {
+    Listen {
+        udp: addresses.to_vec(),
+        ..Listen::default()
+    }
+}
+
 fn start(queue: usize) -> Exchange {
     let turn = turn();
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +92,7 @@ fn start(queue: usize) -> Exchange {
         notices: notice_sender,
     };
     let any = SocketAddr::new(LOCALHOST, 0);
-    let runner = Runner::start(&[any, any], switch, doors, media).unwrap();
+    let runner = Runner::start(udp(&[any, any]), switch, doors, media).unwrap();
     inputs
         .blocking_send(Input::Directory(Arc::new(directory())))
         .unwrap();
@@ -180,8 +187,8 @@ fn requests_are_answered_on_every_socket_from_the_address_they_came_to() {
     let exchange = start(16);
     let addresses = exchange.runner.addresses().to_vec();
     assert_eq!(addresses.len(), 2);
-    assert!(addresses.iter().all(|address| address.port() != 0));
-    for (number, address) in (1..).zip(addresses) {
+    assert!(addresses.iter().all(|(_, address)| address.port() != 0));
+    for (number, (_, address)) in (1..).zip(addresses) {
         let peer = Peer::new(address);
         peer.send("OPTIONS", number, "");
         assert!(peer.final_status(number) >= 200);
@@ -195,7 +202,7 @@ fn requests_are_answered_on_every_socket_from_the_address_they_came_to() {
 #[test]
 fn a_burst_of_datagrams_is_answered_to_the_last() {
     let exchange = start(16);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     for number in 1000..1150 {
         peer.send("OPTIONS", number, "");
     }
@@ -209,7 +216,7 @@ fn a_burst_of_datagrams_is_answered_to_the_last() {
 fn under_a_flood_an_order_counts_before_what_is_sent_after_it_and_the_thread_can_be_stopped() {
     let exchange = start(16);
     let counters = exchange.runner.counters();
-    let address = exchange.runner.addresses()[0];
+    let address = exchange.runner.addresses()[0].1;
     let flooding = Arc::new(AtomicBool::new(true));
     let flood = {
         let (flooding, peer) = (Arc::clone(&flooding), Peer::new(address));
@@ -255,7 +262,7 @@ fn under_a_flood_an_order_counts_before_what_is_sent_after_it_and_the_thread_can
 #[test]
 fn effects_go_out_and_their_ends_move_the_call_on() {
     let mut exchange = start(16);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     peer.invite(1);
     assert_eq!(peer.status(1), 100);
     let mut identified = false;
@@ -285,7 +292,7 @@ fn effects_go_out_and_their_ends_move_the_call_on() {
 fn a_full_queue_of_effects_fails_them_at_once_and_the_call_gets_its_answer() {
     let mut exchange = start(1);
     let counters = exchange.runner.counters();
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     // Nobody carries out effects, and the first one takes the only place.
     for number in 1..=20 {
         peer.invite(number);
@@ -305,7 +312,7 @@ fn lost_notices_are_counted_and_never_stop_the_switch() {
     let mut exchange = start(1);
     let counters = exchange.runner.counters();
     // A number that is no line of ours: each refusal is a notice, and nobody takes them.
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     let local = peer.socket.local_addr().unwrap();
     for number in 1..=5 {
         let text = format!(
@@ -328,7 +335,7 @@ fn lost_notices_are_counted_and_never_stop_the_switch() {
 #[test]
 fn an_address_in_use_is_told_with_a_remedy() {
     let exchange = start(16);
-    let taken = exchange.runner.addresses()[0];
+    let taken = exchange.runner.addresses()[0].1;
     let folder = tempfile::tempdir().unwrap();
     let media = MediaPlane::start(MediaSettings::new(folder.path().to_owned())).unwrap();
     let (effects, _effects) = mpsc::channel(1);
@@ -344,7 +351,7 @@ fn an_address_in_use_is_told_with_a_remedy() {
         notices,
     };
     let switch = Switch::new(Settings::default(), [1; 32], clock::now());
-    let error = Runner::start(&[taken], switch, doors, media).unwrap_err();
+    let error = Runner::start(udp(&[taken]), switch, doors, media).unwrap_err();
     assert!(matches!(&error, RunnerError::Bind { address, .. } if *address == taken));
     assert!(error.to_string().contains("no other program"));
     exchange.stop();
@@ -353,7 +360,7 @@ fn an_address_in_use_is_told_with_a_remedy() {
 #[test]
 fn a_timer_of_the_switch_fires_without_any_input() {
     let exchange = start(1);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     peer.invite(1);
     assert_eq!(peer.final_status(1), 480);
     // No ACK: the answer is repeated by timer G (RFC 3261 §17.2.1), 500 ms later.
