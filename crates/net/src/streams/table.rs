@@ -143,25 +143,22 @@ impl Table {
             0 => self.open(path),
             flow => Some(flow),
         };
-        let entry = flow.and_then(|flow| self.entries.get_mut(&flow));
-        let queue = entry.and_then(|entry| Some((entry.queue.as_ref()?, &entry.task)));
-        let Some((queue, task)) = queue else {
+        let Some(entry) = flow.and_then(|flow| self.entries.get_mut(&flow)) else {
             count(&self.shared.counters.send_failures);
             return self.tell_closed(path).await;
         };
-        match queue.try_send(Outgoing::More(bytes)) {
-            Ok(()) => {
-                count(&self.shared.counters.sent);
-            }
-            Err(TrySendError::Full(_)) => {
-                count(&self.shared.counters.send_failures);
-                count(&self.shared.counters.streams.slow_readers);
-                task.abort();
-            }
-            // It has just ended, and its end is told soon.
-            Err(TrySendError::Closed(_)) => {
-                count(&self.shared.counters.send_failures);
-            }
+        let queue = entry.queue.as_ref();
+        let sent = queue.map(|queue| queue.try_send(Outgoing::More(bytes)));
+        if let Some(Ok(())) = sent {
+            count(&self.shared.counters.sent);
+            return;
+        }
+        // Its end is told when its task has ended, which is soon.
+        count(&self.shared.counters.send_failures);
+        if let Some(Err(TrySendError::Full(_))) = sent {
+            count(&self.shared.counters.streams.slow_readers);
+            entry.queue = None;
+            entry.task.abort();
         }
     }
 
