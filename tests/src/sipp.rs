@@ -21,6 +21,17 @@ impl Sipp {
         folder: &Path,
         local: SocketAddr,
         remote: SocketAddr,
+        numbers: (&str, &str),
+    ) -> Self {
+        Self::start_over("u1", name, folder, (local, remote), numbers)
+    }
+
+    /// The same over a transport as SIPp names it: `t1` is one TCP connection.
+    pub fn start_over(
+        transport: &str,
+        name: &str,
+        folder: &Path,
+        (local, remote): (SocketAddr, SocketAddr),
         (number, line): (&str, &str),
     ) -> Self {
         let scenario = crate::package()
@@ -31,6 +42,7 @@ impl Sipp {
             .arg(remote.to_string())
             .arg("-sf")
             .arg(scenario)
+            .args(["-t", transport])
             .args([
                 "-i",
                 &local.ip().to_string(),
