@@ -411,3 +411,14 @@ fn a_closed_connection_takes_its_bindings_with_it_and_no_others() {
     assert_eq!((registrar.len(), registrar.devices().count()), (1, 1));
     assert_eq!(registrar.expire(NOW + 10_000).len(), 1);
 }
+
+#[test]
+fn parameters_of_outbound_are_kept_and_change_nothing() {
+    let mut desk = Desk::new();
+    let outcome = desk.register(&[
+        "Supported: path, outbound",
+        "Contact: <sip:100@10.0.0.5:5060;transport=tcp;ob>;reg-id=1;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\"",
+    ]);
+    assert_eq!(outcome.response.status, 200);
+    assert_eq!(desk.contacts(), ["sip:100@10.0.0.5:5060;transport=tcp;ob"]);
+}

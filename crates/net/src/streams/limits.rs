@@ -1,6 +1,9 @@
 //! How many connections there are, in all and with one address.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use super::StreamSettings;
 
@@ -21,7 +24,7 @@ impl Census {
         if self.all >= settings.most_connections {
             return Err("sip_connections");
         }
-        let here = self.of_address.entry(address).or_default();
+        let here = self.of_address.entry(subscriber(address)).or_default();
         if *here >= settings.most_per_address {
             return Err("sip_connections_per_address");
         }
@@ -31,6 +34,7 @@ impl Census {
     }
 
     pub(super) fn leave(&mut self, address: IpAddr) {
+        let address = subscriber(address);
         let Some(here) = self.of_address.get_mut(&address) else {
             return;
         };
@@ -39,6 +43,14 @@ impl Census {
         if *here == 0 {
             self.of_address.remove(&address);
         }
+    }
+}
+
+/// Whoever has one IPv6 address has 2⁶⁴ of them: the whole /64 counts as one.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -68,5 +80,13 @@ mod tests {
         assert_eq!(census.enter(b, &settings), Ok(()));
         [a, b, b].iter().for_each(|address| census.leave(*address));
         assert!(census.of_address.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let [a, b, c] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
+            .map(|text| subscriber(text.parse().unwrap()));
+        assert_eq!(a, b);
+        assert_ne!(a, c);
     }
 }
