@@ -143,7 +143,43 @@ fn a_connection_that_breaks_while_it_rings_hands_the_call_to_the_next_agent_at_o
     });
     assert!(centre.now - begin < Duration::from_secs(1));
     assert_eq!(state(&centre, first), UNREGISTERED);
+    centre.connect(first);
+    until(
+        &mut centre,
+        "it stops ringing as soon as it is back",
+        |centre| centre.phones[&first].calls.iter().all(|call| call.over),
+    );
+    assert_eq!(sent_to(&centre, first, "CANCEL").len(), 1);
     centre.leave(caller);
+    centre.run_until_quiet();
+    assert_eq!(violations(&centre), Vec::<String>::new());
+}
+
+#[test]
+fn a_telephone_that_is_answered_after_its_connection_broke_is_ended() {
+    let answers = Answering::Answer {
+        after: Duration::from_secs(10),
+        then: Talking::Stay,
+    };
+    let mut centre = connected(1, &[answers]);
+    let phone = phone_address(0, 0);
+    let caller = centre.place(centre.now, 0, Intent::patient());
+    until(&mut centre, "it rings", |centre| {
+        !centre.phones[&phone].calls.is_empty()
+    });
+    centre.disconnect(phone);
+    until(
+        &mut centre,
+        "it is answered, which nobody hears",
+        |centre| centre.phones[&phone].calls[0].answered,
+    );
+    centre.connect(phone);
+    until(&mut centre, "it is told that nobody is there", |centre| {
+        centre.phones[&phone].calls[0].over
+    });
+    centre.run_until_quiet();
+    assert!(centre.callers[&caller].talk.is_none());
+    assert_eq!(centre.resources().legs, 0);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod refusal;
 mod registration;
 mod screening;
 mod settings;
+mod stranded;
 mod switch;
 
 pub use io::{Input, Output, Resources};

@@ -148,6 +148,7 @@ impl Switch {
         if !outcome.changes.is_empty() {
             self.bindings_changed(now, device);
             self.follow_device(device, path);
+            self.withdraw_stranded(now, device, path);
         }
         let status = outcome.response.status;
         if status >= 300 {

@@ -28,6 +28,7 @@ use crate::{
     media_paths::PORT_REST,
     refusal::method_not_allowed,
     settings::Settings,
+    stranded::Stranded,
 };
 
 /// The parts among which events are divided.
@@ -81,8 +82,9 @@ pub struct Switch {
     pub(crate) ports: PortPool,
     /// Ports of legs whose media is being closed.
     pub(crate) closing_ports: BTreeMap<LegKey, u16>,
-    /// Dialogs from before a crash that got their BYE: at most one for every INVITE that recovery took up.
+    /// Dialogs from before a crash or a broken connection that got their BYE: at most one for every INVITE that was taken up again.
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
+    pub(crate) stranded: Stranded,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) draining: bool,
     /// The present, as of the last input.
@@ -125,6 +127,7 @@ impl Switch {
             ports: PortPool::new(settings.rtp_ports.clone(), PORT_REST),
             closing_ports: BTreeMap::new(),
             ended_unclaimed: BTreeSet::new(),
+            stranded: Stranded::default(),
             outputs: VecDeque::new(),
             draining: false,
             last: now,
@@ -233,9 +236,8 @@ impl Switch {
                 response,
                 path,
             } => self.answered(now, client, &response, path),
-            Event::Timeout { client } | Event::Unreachable { client } => {
-                self.unanswered(now, client);
-            }
+            Event::Timeout { client } => self.unanswered(now, client),
+            Event::Unreachable { client } => self.unreachable(now, client),
         }
     }
 
