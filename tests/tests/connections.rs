@@ -124,6 +124,33 @@ fn a_telephone_that_hangs_up_by_its_new_connection_is_understood() {
 }
 
 #[test]
+fn a_request_in_the_dialog_shows_the_new_connection_before_the_telephone_registers_again() {
+    let then = Talking::Hold {
+        after: Duration::from_secs(3),
+        length: Duration::from_secs(60),
+        rest: Duration::from_secs(60),
+    };
+    let after = Duration::from_secs(1);
+    let mut centre = connected(1, &[Answering::Answer { after, then }]);
+    let phone = phone_address(0, 0);
+    let caller = centre.place(centre.now, 0, Intent::patient());
+    until(&mut centre, "somebody answers", |centre| {
+        centre.callers[&caller].talk.is_some()
+    });
+    centre.disconnect(phone);
+    centre.connect(phone);
+    until(&mut centre, "the telephone holds", |centre| {
+        let mut came = centre.wire.iter().filter(|record| record.incoming);
+        came.any(|record| record.party == phone && record.message.start.starts_with("INVITE"))
+    });
+    centre.leave(caller);
+    until(&mut centre, "the telephone is told", |centre| {
+        centre.phones[&phone].calls[0].over
+    });
+    assert_eq!(state(&centre, phone), UNREGISTERED);
+}
+
+#[test]
 fn a_connection_that_breaks_while_it_rings_hands_the_call_to_the_next_agent_at_once() {
     let mut centre = connected(2, &[Answering::Ignore]);
     let phones = [phone_address(0, 0), phone_address(1, 0)];
