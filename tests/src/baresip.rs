@@ -33,6 +33,27 @@ pub enum AnswerMode {
     Manual,
 }
 
+/// What carries its SIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// Datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// A TLS connection; whatever certificate the other side has is taken.
+    Tls,
+}
+
+impl Carrier {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 fn free_port() -> u16 {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     socket.local_addr().expect("a socket has an address").port()
@@ -69,6 +90,17 @@ impl Baresip {
     /// It stands at 127.0.0.1: its RTP leaves from there whatever address its SDP names.
     pub fn start(
         registrar: SocketAddr,
+        account: (&str, &str),
+        words: &[i16],
+        mode: AnswerMode,
+    ) -> Self {
+        Self::start_over(Carrier::Udp, registrar, account, words, mode)
+    }
+
+    /// The same over another carrier.
+    pub fn start_over(
+        carrier: Carrier,
+        registrar: SocketAddr,
         (user, secret): (&str, &str),
         words: &[i16],
         mode: AnswerMode,
@@ -90,7 +122,7 @@ impl Baresip {
             })
             .collect();
         let config = format!(
-            "poll_method epoll\nsip_listen {local}\nnet_interface {}\nmodule_path /usr/lib/baresip/modules\n{lines}\
+            "poll_method epoll\nsip_listen {local}\nsip_verify_server no\nnet_interface {}\nmodule_path /usr/lib/baresip/modules\n{lines}\
              audio_player aubridge,nobody\naudio_source aufile,{}\naudio_alert aubridge,bell\n\
              audio_srate 8000\naudio_channels 1\nrtp_ports 40000-49999\n\
              ctrl_tcp_listen {control}\nsnd_path {path}\n",
@@ -103,8 +135,9 @@ impl Baresip {
             "manual"
         };
         let account = format!(
-            "<sip:{user}@{registrar}>;auth_user={user};auth_pass={secret};answermode={mode};regint=60;\
-             audio_codecs=PCMA/8000/1,PCMU/8000/1\n"
+            "<sip:{user}@{registrar};transport={}>;auth_user={user};auth_pass={secret};answermode={mode};regint=60;\
+             audio_codecs=PCMA/8000/1,PCMU/8000/1\n",
+            carrier.name()
         );
         fs::write(folder.path().join("config"), config).expect("the configuration is written");
         fs::write(folder.path().join("accounts"), account).expect("the account is written");

@@ -27,6 +27,8 @@ pub struct Options {
     pub store: Option<String>,
     /// `[media] threads`.
     pub media_threads: usize,
+    /// Listens for SIP over TCP and TLS too.
+    pub connections: bool,
     /// More lines for the configuration.
     pub more: String,
     /// No file of the process may grow over so many bytes: for a write that is as good as a full disk.
@@ -38,6 +40,7 @@ impl Default for Options {
         Self {
             store: None,
             media_threads: 1,
+            connections: false,
             more: String::new(),
             most_file_bytes: None,
         }
@@ -137,6 +140,11 @@ impl Daemon {
         self.address(1, 5060)
     }
 
+    /// Where SIP over TLS is answered, if it is.
+    pub fn sip_tls(&self) -> SocketAddr {
+        self.address(1, 5061)
+    }
+
     /// Where HTTP is answered.
     pub fn http(&self) -> String {
         format!("http://{}", self.address(1, 8080))
@@ -169,9 +177,15 @@ impl Daemon {
             more,
             ..
         } = options;
+        let connections = if options.connections {
+            let (tcp, tls) = (self.sip(), self.sip_tls());
+            format!("listen_tcp = [\"{tcp}\"]\nlisten_tls = [\"{tls}\"]\n")
+        } else {
+            String::new()
+        };
         format!(
             "[general]\ndefault_region = \"RU\"\ntime_zone = \"Europe/Moscow\"\nlanguage = \"en\"\n\
-             [sip]\nlisten = [\"{}\"]\n[http]\nlisten = \"{}\"\n[store]\nurl = \"{store}\"\n\
+             [sip]\nlisten = [\"{}\"]\n{connections}[http]\nlisten = \"{}\"\n[store]\nurl = \"{store}\"\n\
              [recordings]\nfolder = \"{}\"\n[network]\nrtp_ports = \"20000-29999\"\n\
              [media]\nthreads = {media_threads}\n{more}\n",
             self.sip(),

@@ -8,6 +8,7 @@ pub mod baresip;
 pub mod bench;
 pub mod cable;
 pub mod company;
+mod connection;
 pub mod daemon;
 pub mod events;
 pub mod live;

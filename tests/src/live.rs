@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    connection::Connection,
     daemon::PATIENCE,
     sim::{Caller, Intent, chance::Chance, message::Message, phone::Phone},
 };
@@ -53,12 +54,44 @@ impl Party for Caller {
     }
 }
 
+/// What carries a party's messages.
+#[derive(Debug)]
+enum Wire {
+    Udp(UdpSocket),
+    Tcp(Connection),
+}
+
+impl Wire {
+    /// What came within a moment.
+    fn receive(&mut self, buffer: &mut [u8]) -> Option<Message> {
+        match self {
+            Self::Udp(socket) => {
+                let length = socket.recv(buffer).ok()?;
+                Message::parse(&buffer[..length])
+            }
+            Self::Tcp(connection) => connection.receive(buffer),
+        }
+    }
+
+    /// What cannot be sent is as good as lost.
+    fn send(&mut self, bytes: &[u8], switch: SocketAddr) {
+        match self {
+            Self::Udp(socket) => {
+                let _ = socket.send_to(bytes, switch);
+            }
+            Self::Tcp(connection) => connection.send(bytes),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared<P> {
     party: Mutex<P>,
     wire: Mutex<Vec<(Instant, bool, Message)>>,
     moved: Condvar,
     stop: AtomicBool,
+    /// A party on a connection shall have one.
+    connected: AtomicBool,
 }
 
 /// A party with a socket and a thread.
@@ -73,7 +106,7 @@ pub struct Live<P> {
 pub fn phone(address: SocketAddr, switch: SocketAddr, user: &str, secret: &str) -> Live<Phone> {
     Live::start(
         Phone::new(address, switch, user, secret, own_chance()),
-        address,
+        Wire::Udp(bound(address)),
         switch,
     )
 }
@@ -82,7 +115,7 @@ pub fn phone(address: SocketAddr, switch: SocketAddr, user: &str, secret: &str) 
 pub fn gateway(address: SocketAddr, switch: SocketAddr) -> Live<Phone> {
     Live::start(
         Phone::gateway(address, switch, own_chance()),
-        address,
+        Wire::Udp(bound(address)),
         switch,
     )
 }
@@ -104,7 +137,22 @@ pub fn dialler(
         intent,
         own_chance(),
     );
-    Live::start(caller.with_account(user, secret), address, switch)
+    Live::start(caller.with_account(user, secret), Wire::Udp(bound(address)), switch)
+}
+
+/// A telephone that registers over a TCP connection.
+pub fn phone_over_tcp(switch: SocketAddr, user: &str, secret: &str) -> Live<Phone> {
+    let connection = Connection::open(switch);
+    let phone = Phone::new(connection.local(), switch, user, secret, own_chance());
+    Live::start(phone, Wire::Tcp(connection), switch)
+}
+
+fn bound(address: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    socket
+        .set_read_timeout(Some(Duration::from_millis(5)))
+        .expect("a timeout can be set");
+    socket
 }
 
 /// A caller who dials `line` at once.
@@ -122,7 +170,7 @@ pub fn caller(
         intent,
         own_chance(),
     );
-    Live::start(caller, address, switch)
+    Live::start(caller, Wire::Udp(bound(address)), switch)
 }
 
 /// Tags and branches that nobody else on the machine has.
@@ -133,22 +181,27 @@ fn own_chance() -> Chance {
 }
 
 impl<P: Party> Live<P> {
-    fn start(party: P, address: SocketAddr, switch: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    fn start(party: P, wire: Wire, switch: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             party: Mutex::new(party),
             wire: Mutex::default(),
             moved: Condvar::new(),
             stop: AtomicBool::new(false),
+            connected: AtomicBool::new(true),
         });
         let begun = Instant::now();
         let its = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || run(&its, &socket, switch, begun));
+        let thread = std::thread::spawn(move || run(&its, wire, switch, begun));
         Self {
             shared,
             begun,
             thread: Some(thread),
         }
+    }
+
+    /// Breaks the connection of a party that has one, or gives it a new one.
+    pub fn set_connected(&self, connected: bool) {
+        self.shared.connected.store(connected, Ordering::Relaxed);
     }
 
     /// Looks at the party or makes it do something.
@@ -265,16 +318,13 @@ impl Live<Caller> {
     }
 }
 
-fn run<P: Party>(shared: &Shared<P>, socket: &UdpSocket, switch: SocketAddr, begun: Instant) {
-    socket
-        .set_read_timeout(Some(Duration::from_millis(5)))
-        .expect("a timeout can be set");
+fn run<P: Party>(shared: &Shared<P>, mut wire: Wire, switch: SocketAddr, begun: Instant) {
     let mut buffer = vec![0; 65_536];
     while !shared.stop.load(Ordering::Relaxed) {
-        let came = socket
-            .recv(&mut buffer)
-            .ok()
-            .and_then(|length| Message::parse(&buffer[..length]));
+        if let Wire::Tcp(connection) = &mut wire {
+            connection.keep(shared.connected.load(Ordering::Relaxed));
+        }
+        let came = wire.receive(&mut buffer);
         let mut party = shared.party.lock().expect("nobody panics with the party");
         let now = begun.elapsed();
         let log = |incoming: bool, message: &Message| {
@@ -288,8 +338,7 @@ fn run<P: Party>(shared: &Shared<P>, socket: &UdpSocket, switch: SocketAddr, beg
         party.timer(now);
         for message in party.out() {
             log(false, &message);
-            // What cannot be sent is as good as lost.
-            let _ = socket.send_to(&message.bytes(), switch);
+            wire.send(&message.bytes(), switch);
         }
         drop(party);
         shared.moved.notify_all();

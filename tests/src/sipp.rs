@@ -21,6 +21,17 @@ impl Sipp {
         folder: &Path,
         local: SocketAddr,
         remote: SocketAddr,
+        numbers: (&str, &str),
+    ) -> Self {
+        Self::start_over("u1", name, folder, (local, remote), numbers)
+    }
+
+    /// The same over a transport as SIPp names it: `t1` is one TCP connection.
+    pub fn start_over(
+        transport: &str,
+        name: &str,
+        folder: &Path,
+        (local, remote): (SocketAddr, SocketAddr),
         (number, line): (&str, &str),
     ) -> Self {
         let mut command = Command::new("sipp");
@@ -43,6 +54,7 @@ impl Sipp {
         let process = command
             .arg("-sf")
             .arg(scenario)
+            .args(["-t", transport])
             .args([
                 "-i",
                 &local.ip().to_string(),

@@ -51,8 +51,12 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // A folder, or in a second checkout of the same clone a file.
+        if name == ".git" {
+            continue;
+        }
         if path.is_dir() {
-            if name != ".git" && !MADE.contains(&name.as_str()) {
+            if !MADE.contains(&name.as_str()) {
                 walk(&path, found);
             }
         } else {

@@ -1,4 +1,4 @@
-//! Sockets, the real clock, RTP threads, the recorder, and the thread that drives the switch.
+//! Sockets, connections and TLS, the real clock, RTP threads, the recorder, and the thread that drives the switch.
 //!
 //! Invariant: a packet of voice meets no lock, no allocation and no log line; media never waits for a disk,
 //! the switch never waits for the store. Every queue is bounded. What a call does is decided elsewhere.
@@ -12,4 +12,6 @@ pub mod media;
 pub mod recorder;
 pub mod runner;
 mod sockets;
+pub mod streams;
+pub mod tls;
 mod wake;

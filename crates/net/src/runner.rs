@@ -1,4 +1,4 @@
-//! The thread that drives the switch: the SIP sockets, the real clock, and bounded channels to the rooms around.
+//! The thread that drives the switch: the SIP sockets and connections, the real clock, and bounded channels to the rooms around.
 //!
 //! It never waits for the store or for people: effects that find their queue full fail at once, notices are
 //! dropped and counted. A panic ends the process.
@@ -9,7 +9,7 @@ use std::{
 };
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
-use switch::{Input, Output, Switch};
+use switch::{Input, Output, Switch, Transport};
 use thiserror::Error;
 use tokio::{
     runtime::Builder,
@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use crate::counters::RunnerCounters;
+pub use crate::counters::{RunnerCounters, StreamCounters};
 use crate::{
     abort::AbortOnPanic,
     clock,
@@ -25,6 +25,7 @@ use crate::{
     load::Load,
     media::{MediaEvents, MediaPlane},
     sockets::{self, Sockets},
+    streams::{self, Arrival, Listener, StreamSettings, Streams, TlsSettings},
 };
 
 /// Ends of effects taken before everybody else has a turn.
@@ -73,39 +74,67 @@ pub struct Doors {
     pub notices: mpsc::Sender<Notice>,
 }
 
+/// Where SIP is received; port 0 for any.
+#[derive(Debug, Default)]
+pub struct Listen {
+    /// UDP.
+    pub udp: Vec<SocketAddr>,
+    /// TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Certificates.
+    pub certificates: TlsSettings,
+    /// Limits and deadlines of connections.
+    pub streams: StreamSettings,
+}
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Runner {
     thread: Option<JoinHandle<()>>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(Transport, SocketAddr)>,
     counters: Arc<RunnerCounters>,
 }
 
 impl Runner {
-    /// Binds the SIP addresses (port 0 for any) and starts the thread.
+    /// Binds the SIP addresses and starts the thread.
     ///
     /// # Errors
     /// [`RunnerError`], with the address and the remedy.
     pub fn start(
-        listen: &[SocketAddr],
+        listen: Listen,
         switch: Switch,
         doors: Doors,
         media: (MediaPlane, MediaEvents),
     ) -> Result<Self, RunnerError> {
-        let sockets: Vec<std::net::UdpSocket> = listen
-            .iter()
-            .map(|address| {
-                sockets::bind(*address).map_err(|error| RunnerError::Bind {
-                    address: *address,
-                    error,
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        let addresses = sockets
-            .iter()
-            .map(std::net::UdpSocket::local_addr)
-            .collect::<io::Result<Vec<_>>>()?;
+        let mut addresses = Vec::new();
+        let mut sockets = Vec::with_capacity(listen.udp.len());
+        for address in listen.udp {
+            let bound = sockets::bind(address);
+            let socket = bound.map_err(|error| RunnerError::Bind { address, error })?;
+            addresses.push((Transport::Udp, socket.local_addr()?));
+            sockets.push(socket);
+        }
+        let mut listeners = Vec::with_capacity(listen.tcp.len() + listen.tls.len());
+        let tcp = listen.tcp.into_iter().map(|it| (Transport::Tcp, it));
+        let tls = listen.tls.into_iter().map(|it| (Transport::Tls, it));
+        for (transport, address) in tcp.chain(tls) {
+            let bound = streams::bind(address);
+            let socket = bound.map_err(|error| RunnerError::Bind { address, error })?;
+            let local = socket.local_addr()?;
+            addresses.push((transport, local));
+            listeners.push(Listener {
+                socket,
+                transport,
+                local,
+            });
+        }
         let counters = Arc::new(RunnerCounters::default());
+        // Microseconds since 1970: no life of the process opens a million connections a second.
+        let first_flow = u64::try_from(clock::now().utc.micros()).unwrap_or(0);
+        let settings = (listen.streams, listen.certificates);
+        let streams = Streams::start(listeners, first_flow, settings, Arc::clone(&counters))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let counted = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
@@ -113,7 +142,7 @@ impl Runner {
             .spawn(move || {
                 let _guard = AbortOnPanic::new("switch");
                 let ended = runtime.block_on(async {
-                    Driver::new(sockets, switch, doors, media, counted)?
+                    Driver::new((sockets, streams), switch, doors, media, counted)?
                         .run()
                         .await;
                     io::Result::Ok(())
@@ -129,9 +158,9 @@ impl Runner {
         })
     }
 
-    /// The bound addresses, in the order of those asked for.
+    /// The bound addresses: UDP, TCP, TLS, each in the order of those asked for.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[(Transport, SocketAddr)] {
         &self.addresses
     }
 
@@ -161,6 +190,7 @@ enum Rest {
 
 struct Driver {
     sockets: Sockets,
+    streams: Streams,
     switch: Switch,
     doors: Doors,
     media: MediaPlane,
@@ -171,7 +201,7 @@ struct Driver {
 
 impl Driver {
     fn new(
-        sockets: Vec<std::net::UdpSocket>,
+        (sockets, streams): (Vec<std::net::UdpSocket>, Streams),
         switch: Switch,
         doors: Doors,
         (media, media_events): (MediaPlane, MediaEvents),
@@ -179,6 +209,7 @@ impl Driver {
     ) -> io::Result<Self> {
         Ok(Self {
             sockets: Sockets::new(sockets, Arc::clone(&counters))?,
+            streams,
             switch,
             doors,
             media,
@@ -207,13 +238,14 @@ impl Driver {
                 clock::sleep_until(tick);
                 tokio::task::yield_now().await;
             } else if let Rest::Stop = self.wait(wake).await {
-                return;
+                break;
             }
             rest = self.sweep(wake).await;
             if rest == Rest::Stop {
-                return;
+                break;
             }
         }
+        self.streams.stop();
     }
 
     /// Waits until something has come, and handles it if it had to be taken for that.
@@ -228,6 +260,7 @@ impl Driver {
             doors,
             media_events,
             sockets,
+            streams,
             ..
         } = self;
         let input = tokio::select! {
@@ -240,6 +273,7 @@ impl Driver {
             Some((id, end)) = doors.ends.recv() => Some(Input::EffectEnd { id, end }),
             () = media_events.woken() => None,
             () = poll_fn(|context| sockets.poll_receive(context)) => None,
+            () = streams.arrived() => None,
             () = &mut timer => None,
         };
         if let Some(input) = input {
@@ -254,7 +288,7 @@ impl Driver {
         // Received first and handled last: what people were told is done before a datagram was sent has
         // been done when it is handled.
         poll_fn(|context| Poll::Ready(self.sockets.poll_receive(context).is_ready())).await;
-        let mut more = self.sockets.is_full();
+        let mut more = self.sockets.is_full() | self.streams.receive();
         loop {
             match self.doors.inputs.try_recv() {
                 Ok(input) => self.handle(input),
@@ -285,6 +319,17 @@ impl Driver {
             self.load.note(1);
             self.switch.handle(now, Input::Datagram { path, bytes });
         }
+        while let Some(arrival) = self.streams.pop() {
+            self.load.note(1);
+            match arrival {
+                Arrival::Message { path, bytes } => {
+                    self.switch.handle(now, Input::Datagram { path, bytes });
+                }
+                Arrival::Closed { path } => self.switch.handle(now, Input::FlowClosed { path }),
+                Arrival::Idle { path } if self.switch.uses(&path) => {}
+                Arrival::Idle { path } => self.streams.close(path),
+            }
+        }
         if wake.is_some_and(|at| at <= clock::mono()) {
             self.handle(Input::Timer);
         }
@@ -300,7 +345,14 @@ impl Driver {
     fn drain(&mut self) -> Option<Duration> {
         loop {
             match self.switch.poll() {
-                Output::Send { path, bytes } => self.sockets.send(path, &bytes),
+                Output::Send { path, bytes } if path.transport == Transport::Udp => {
+                    self.sockets.send(path, &bytes);
+                }
+                Output::Send { path, bytes } => {
+                    if !self.streams.send(path, bytes) {
+                        self.switch.handle(clock::now(), Input::FlowClosed { path });
+                    }
+                }
                 Output::Media(command) => self.media.post(command),
                 Output::Effect(request) => self.begin(request),
                 Output::Notice(notice) => {

@@ -10,103 +10,29 @@ mod support;
 use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use call::{Command, Effect, EffectEnd, EffectId, EffectRequest, Notice};
-use model::{CallerIdentity, Directory, Line, LineId, Trunk, TrunkId};
+use call::{Command, Effect, EffectEnd, Notice};
+use model::{CallerIdentity, LineId};
 use net::{
     clock,
     media::{MediaPlane, MediaSettings},
-    runner::{Doors, Runner, RunnerError},
+    runner::{Doors, Listen, Runner, RunnerError},
 };
-use support::{DEADLINE, LOCALHOST, turn};
-use switch::{Input, Settings, Switch};
-use tempfile::TempDir;
+use support::{
+    DEADLINE, LOCALHOST,
+    exchange::{Exchange, start, udp},
+};
+use switch::{Settings, Switch};
 use tokio::sync::mpsc;
 
-/// A running switch and the other ends of its channels.
-struct Exchange {
-    runner: Runner,
-    inputs: mpsc::Sender<Input>,
-    effects: mpsc::Receiver<EffectRequest>,
-    ends: mpsc::Sender<(EffectId, EffectEnd)>,
-    notices: mpsc::Receiver<Notice>,
-    commands: mpsc::Sender<Command>,
-    _folder: TempDir,
-    _turn: MutexGuard<'static, ()>,
-}
-
-fn directory() -> Directory {
-    Directory {
-        lines: vec![Line {
-            id: LineId(5),
-            number: "+74951234567".into(),
-            aliases: vec!["74951234567".into()],
-            name: "Sales".into(),
-            channel: None,
-            ring_timeout_secs: None,
-            recorded: true,
-        }],
-        trunks: vec![Trunk {
-            id: TrunkId(6),
-            name: "Trunk".into(),
-            networks: vec!["127.0.0.1/32".parse().unwrap()],
-            media_networks: vec![],
-            trusted_identity: false,
-            most_calls: None,
-            outbound: None,
-        }],
-        ..Directory::default()
-    }
-}
-
-fn start(queue: usize) -> Exchange {
-    let turn = turn();
-    let folder = tempfile::tempdir().unwrap();
-    let media = MediaPlane::start(MediaSettings::new(folder.path().to_owned())).unwrap();
-    let settings = Settings {
-        rtp_ports: 52_000..=52_999,
-        ..Settings::default()
-    };
-    let switch = Switch::new(settings, [7; 32], clock::now());
-    let (effect_sender, effects) = mpsc::channel(queue);
-    let (ends, end_receiver) = mpsc::channel(16);
-    let (commands, command_receiver) = mpsc::channel(16);
-    let (inputs, input_receiver) = mpsc::channel(16);
-    let (notice_sender, notices) = mpsc::channel(queue);
-    let doors = Doors {
-        effects: effect_sender,
-        ends: end_receiver,
-        commands: command_receiver,
-        inputs: input_receiver,
-        notices: notice_sender,
-    };
-    let any = SocketAddr::new(LOCALHOST, 0);
-    let runner = Runner::start(&[any, any], switch, doors, media).unwrap();
-    inputs
-        .blocking_send(Input::Directory(Arc::new(directory())))
-        .unwrap();
-    Exchange {
-        runner,
-        inputs,
-        effects,
-        ends,
-        notices,
-        commands,
-        _folder: folder,
-        _turn: turn,
-    }
-}
-
-impl Exchange {
-    fn stop(self) {
-        drop(self.inputs);
-        self.runner.join();
-    }
+/// Two sockets on any ports.
+fn two() -> Listen {
+    udp(&[SocketAddr::new(LOCALHOST, 0); 2])
 }
 
 /// A peer that is nothing but a socket and text.
@@ -178,11 +104,11 @@ impl Peer {
 
 #[test]
 fn requests_are_answered_on_every_socket_from_the_address_they_came_to() {
-    let exchange = start(16);
+    let exchange = start(16, two());
     let addresses = exchange.runner.addresses().to_vec();
     assert_eq!(addresses.len(), 2);
-    assert!(addresses.iter().all(|address| address.port() != 0));
-    for (number, address) in (1..).zip(addresses) {
+    assert!(addresses.iter().all(|(_, address)| address.port() != 0));
+    for (number, (_, address)) in (1..).zip(addresses) {
         let peer = Peer::new(address);
         peer.send("OPTIONS", number, "");
         assert!(peer.final_status(number) >= 200);
@@ -195,8 +121,8 @@ fn requests_are_answered_on_every_socket_from_the_address_they_came_to() {
 
 #[test]
 fn a_burst_of_datagrams_is_answered_to_the_last() {
-    let exchange = start(16);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let exchange = start(16, two());
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     for number in 1000..1150 {
         peer.send("OPTIONS", number, "");
     }
@@ -208,9 +134,9 @@ fn a_burst_of_datagrams_is_answered_to_the_last() {
 
 #[test]
 fn under_a_flood_an_order_counts_before_what_is_sent_after_it_and_the_thread_can_be_stopped() {
-    let exchange = start(16);
+    let exchange = start(16, two());
     let counters = exchange.runner.counters();
-    let address = exchange.runner.addresses()[0];
+    let address = exchange.runner.addresses()[0].1;
     let flooding = Arc::new(AtomicBool::new(true));
     let flood = {
         let (flooding, peer) = (Arc::clone(&flooding), Peer::new(address));
@@ -255,8 +181,8 @@ fn under_a_flood_an_order_counts_before_what_is_sent_after_it_and_the_thread_can
 
 #[test]
 fn effects_go_out_and_their_ends_move_the_call_on() {
-    let mut exchange = start(16);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let mut exchange = start(16, two());
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     peer.invite(1);
     assert_eq!(peer.status(1), 100);
     let mut identified = false;
@@ -284,9 +210,9 @@ fn effects_go_out_and_their_ends_move_the_call_on() {
 
 #[test]
 fn a_full_queue_of_effects_fails_them_at_once_and_the_call_gets_its_answer() {
-    let mut exchange = start(1);
+    let mut exchange = start(1, two());
     let counters = exchange.runner.counters();
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     // Nobody carries out effects, and the first one takes the only place.
     for number in 1..=20 {
         peer.invite(number);
@@ -303,10 +229,10 @@ fn a_full_queue_of_effects_fails_them_at_once_and_the_call_gets_its_answer() {
 
 #[test]
 fn lost_notices_are_counted_and_never_stop_the_switch() {
-    let mut exchange = start(1);
+    let mut exchange = start(1, two());
     let counters = exchange.runner.counters();
     // A number that is no line of ours: each refusal is a notice, and nobody takes them.
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     let local = peer.socket.local_addr().unwrap();
     for number in 1..=5 {
         let text = format!(
@@ -328,8 +254,8 @@ fn lost_notices_are_counted_and_never_stop_the_switch() {
 
 #[test]
 fn an_address_in_use_is_told_with_a_remedy() {
-    let exchange = start(16);
-    let taken = exchange.runner.addresses()[0];
+    let exchange = start(16, two());
+    let taken = exchange.runner.addresses()[0].1;
     let folder = tempfile::tempdir().unwrap();
     let media = MediaPlane::start(MediaSettings::new(folder.path().to_owned())).unwrap();
     let (effects, _effects) = mpsc::channel(1);
@@ -345,7 +271,7 @@ fn an_address_in_use_is_told_with_a_remedy() {
         notices,
     };
     let switch = Switch::new(Settings::default(), [1; 32], clock::now());
-    let error = Runner::start(&[taken], switch, doors, media).unwrap_err();
+    let error = Runner::start(udp(&[taken]), switch, doors, media).unwrap_err();
     assert!(matches!(&error, RunnerError::Bind { address, .. } if *address == taken));
     assert!(error.to_string().contains("no other program"));
     exchange.stop();
@@ -353,8 +279,8 @@ fn an_address_in_use_is_told_with_a_remedy() {
 
 #[test]
 fn a_timer_of_the_switch_fires_without_any_input() {
-    let exchange = start(1);
-    let peer = Peer::new(exchange.runner.addresses()[0]);
+    let exchange = start(1, two());
+    let peer = Peer::new(exchange.runner.addresses()[0].1);
     peer.invite(1);
     assert_eq!(peer.final_status(1), 480);
     // No ACK: the answer is repeated by timer G (RFC 3261 §17.2.1), 500 ms later.

@@ -12,6 +12,10 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
+mod tls;
+
+pub(crate) use tls::Tls;
+
 /// Something is wrong with the configuration.
 #[derive(Debug)]
 pub(crate) struct ConfigError {
@@ -86,6 +90,16 @@ impl Default for General {
 pub(crate) struct Sip {
     /// UDP addresses; each must name an interface, since it stands in Contact and SDP.
     pub listen: Vec<Spanned<String>>,
+    /// TCP addresses, likewise.
+    pub listen_tcp: Vec<Spanned<String>>,
+    /// TLS addresses, likewise.
+    pub listen_tls: Vec<Spanned<String>>,
+    /// The certificate, and those between it and the authority, in one PEM file.
+    pub tls_certificate: Option<Spanned<PathBuf>>,
+    /// Its key, a PEM file.
+    pub tls_key: Option<Spanned<PathBuf>>,
+    /// Certificates of the authorities whose word counts when we open a connection over TLS, a PEM file.
+    pub tls_authorities: Option<Spanned<PathBuf>>,
     /// Realm of the digest. A device's secret is valid for one realm only.
     pub realm: Spanned<String>,
 }
@@ -94,6 +108,11 @@ impl Default for Sip {
     fn default() -> Self {
         Self {
             listen: vec![spanned("127.0.0.1:5060".to_owned())],
+            listen_tcp: Vec::new(),
+            listen_tls: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
+            tls_authorities: None,
             realm: spanned("ringbook".to_owned()),
         }
     }
@@ -202,6 +221,10 @@ pub(crate) struct Limits {
     pub calls: usize,
     /// Registrations of one device; beyond that 403.
     pub bindings_per_device: usize,
+    /// Connections over TCP and TLS at a time; one more is closed.
+    pub sip_connections: usize,
+    /// Those of one address; one more is closed.
+    pub sip_connections_per_address: usize,
     /// WebSocket clients at a time; beyond that 503.
     pub websockets: usize,
 }
@@ -211,6 +234,8 @@ impl Default for Limits {
         Self {
             calls: 5_000,
             bindings_per_device: 8,
+            sip_connections: 4_096,
+            sip_connections_per_address: 1_024,
             websockets: 4_096,
         }
     }
@@ -227,6 +252,12 @@ pub(crate) struct Checked {
     pub config: Config,
     /// `[sip] listen`.
     pub sip_listen: Vec<SocketAddr>,
+    /// `[sip] listen_tcp`.
+    pub sip_listen_tcp: Vec<SocketAddr>,
+    /// `[sip] listen_tls`.
+    pub sip_listen_tls: Vec<SocketAddr>,
+    /// `[sip] tls_…`.
+    pub tls: Tls,
     /// `[http] listen`.
     pub http_listen: SocketAddr,
     /// `[network] rtp_ports`.
@@ -283,6 +314,9 @@ fn line_at(text: &str, offset: usize) -> usize {
 fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError> {
     let source = Source { file, text };
     let sip_listen = source.sip_listen(&config.sip.listen)?;
+    let sip_listen_tcp = source.interfaces(&config.sip.listen_tcp)?;
+    let sip_listen_tls = source.interfaces(&config.sip.listen_tls)?;
+    let tls = source.tls(&config.sip)?;
     let http_listen = source.address(&config.http.listen)?;
     let rtp_ports = source.ports(&config.network.rtp_ports)?;
     source.general(&config.general)?;
@@ -304,6 +338,9 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     Ok(Checked {
         config,
         sip_listen,
+        sip_listen_tcp,
+        sip_listen_tls,
+        tls,
         http_listen,
         rtp_ports,
     })
@@ -354,6 +391,10 @@ impl Source<'_> {
             let remedy = "name at least one address, such as [\"192.0.2.10:5060\"]";
             return Err(self.wrong(0, what, remedy));
         }
+        self.interfaces(values)
+    }
+
+    fn interfaces(self, values: &[Spanned<String>]) -> Result<Vec<SocketAddr>, ConfigError> {
         let address = |value| {
             let listen = self.address(value)?;
             self.demand(
@@ -461,11 +502,31 @@ mod tests {
         let cases = [
             (
                 "[sip]\nlistn = [\"1.2.3.4:5060\"]\n",
-                "F:2: unknown key \"listn\"; known here: \"listen\" or \"realm\"",
+                "F:2: unknown key \"listn\"; known here: \"listen\", \"listen_tcp\", ",
             ),
             (
                 "[sip]\nlisten = [\"0.0.0.0:5060\"]\n",
                 "F:2: \"0.0.0.0:5060\" names no interface; name the address",
+            ),
+            (
+                "[sip]\nlisten_tcp = [\"0.0.0.0:5060\"]\n",
+                "F:2: \"0.0.0.0:5060\" names no interface; name the address",
+            ),
+            (
+                "[sip]\n\nlisten_tls = [\"192.0.2.10\"]\n",
+                "F:3: \"192.0.2.10\" is not an address with a port; write it as",
+            ),
+            (
+                "[sip]\ntls_key = \"/nowhere/k.pem\"\n",
+                "F:2: tls_key without tls_certificate; set both",
+            ),
+            (
+                "[sip]\ntls_certificate = \"/nowhere/c.pem\"\ntls_key = \"/nowhere/k.pem\"\n",
+                "F:2: /nowhere/c.pem holds no certificate in PEM form",
+            ),
+            (
+                "[sip]\ntls_authorities = \"/nowhere/a.pem\"\n",
+                "F:2: /nowhere/a.pem holds no certificate in PEM form",
             ),
             (
                 "\n[http]\nlisten = \"nonsense\"\n",

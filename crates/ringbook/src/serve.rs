@@ -3,7 +3,12 @@
 mod archiving;
 mod counters;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use api::{ApiState, Parts, directory, orders::Orders};
@@ -16,7 +21,8 @@ use net::{
     clock,
     media::{MediaPlane, MediaSettings},
     recorder,
-    runner::{Doors, Runner},
+    runner::{Doors, Listen, Runner},
+    streams::{StreamSettings, TlsSettings},
 };
 use rand::RngExt as _;
 use store::Store;
@@ -51,10 +57,18 @@ const DIRECTORY_RETRY: Duration = Duration::from_millis(500);
 
 /// What `check-config` prints of a configuration that can be used.
 pub(crate) fn summary(checked: &Checked) -> String {
-    let sip: Vec<String> = checked.sip_listen.iter().map(ToString::to_string).collect();
+    let listed = |addresses: &[SocketAddr]| {
+        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        match texts.is_empty() {
+            true => "off".to_owned(),
+            false => texts.join(", "),
+        }
+    };
     format!(
-        "the configuration can be used\nSIP over UDP: {}\nHTTP: {}\nstore: {}\nrecordings: {}\nRTP ports: {}-{}\n",
-        sip.join(", "),
+        "the configuration can be used\nSIP over UDP: {}\nSIP over TCP: {}\nSIP over TLS: {}\nHTTP: {}\nstore: {}\nrecordings: {}\nRTP ports: {}-{}\n",
+        listed(&checked.sip_listen),
+        listed(&checked.sip_listen_tcp),
+        listed(&checked.sip_listen_tls),
         checked.http_listen,
         without_password(checked.config.store.url.get_ref()),
         checked.config.recordings.folder.display(),
@@ -125,7 +139,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     let media_counters = media.0.counters();
     // The switch takes these before the first datagram: nobody is refused for want of settings.
     let repaired = begin(&inputs, &hub, &*base, &*journal, folder.clone()).await?;
-    let runner = Runner::start(&checked.sip_listen, switch, doors, media)?;
+    let runner = Runner::start(sip_listen(&checked)?, switch, doors, media)?;
     for event in repaired {
         inputs.send(Input::Media(event)).await?;
     }
@@ -162,8 +176,8 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         // A sender that is gone means the same.
         let _ = stopped.await;
     }));
-    for address in runner.addresses() {
-        tracing::info!(%address, "SIP over UDP");
+    for (transport, address) in runner.addresses() {
+        tracing::info!(%address, "SIP over {}", transport.name());
     }
     tracing::info!(address = %http_address, "HTTP");
     tracing::info!("Ringbook is ready");
@@ -245,6 +259,29 @@ fn recordings_folder(checked: &Checked) -> Result<PathBuf> {
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("the HTTP address {address} cannot be used; choose another in [http] listen")
+    })
+}
+
+fn sip_listen(checked: &Checked) -> Result<Listen> {
+    let limits = &checked.config.limits;
+    let mut certificates = TlsSettings {
+        identity: None,
+        trust: checked.tls.trust.clone(),
+    };
+    if !checked.sip_listen_tls.is_empty() {
+        let addresses: Vec<IpAddr> = checked.sip_listen_tls.iter().map(SocketAddr::ip).collect();
+        certificates.identity = Some(checked.tls.identity(&addresses)?);
+    }
+    Ok(Listen {
+        udp: checked.sip_listen.clone(),
+        tcp: checked.sip_listen_tcp.clone(),
+        tls: checked.sip_listen_tls.clone(),
+        certificates,
+        streams: StreamSettings {
+            most_connections: limits.sip_connections,
+            most_per_address: limits.sip_connections_per_address,
+            ..StreamSettings::default()
+        },
     })
 }
 

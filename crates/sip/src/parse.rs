@@ -87,6 +87,11 @@ pub(crate) fn message(datagram: &[u8]) -> Result<Message, Rejected> {
     }
 }
 
+/// The refusal of a message of which perhaps only the beginning is there.
+pub(crate) fn refusal(bytes: &[u8], error: ParseError) -> Rejected {
+    Head::read(bytes).refuse(error)
+}
+
 struct Head<'a> {
     start: Start,
     headers: Headers,

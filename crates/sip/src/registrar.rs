@@ -210,6 +210,29 @@ impl Registrar {
         entries.into_iter().map(|entry| entry.binding).collect()
     }
 
+    /// Removes the bindings that came by this connection, which is closed, and returns them.
+    pub fn remove_path(&mut self, path: &Path) -> Vec<Binding> {
+        let mut gone = Vec::new();
+        for entries in self.devices.values_mut() {
+            entries.retain(|entry| {
+                let stays = entry.binding.path != *path;
+                if !stays {
+                    self.by_expiry.remove(&entry.expiry_key());
+                    gone.push(entry.binding.clone());
+                }
+                stays
+            });
+        }
+        self.devices.retain(|_, entries| !entries.is_empty());
+        gone
+    }
+
+    /// Whether a binding came by this way.
+    pub fn has_path(&self, path: &Path) -> bool {
+        let mut entries = self.devices.values().flatten();
+        entries.any(|entry| entry.binding.path == *path)
+    }
+
     /// The devices that have a binding.
     pub fn devices(&self) -> impl Iterator<Item = i64> + '_ {
         self.devices.keys().copied()

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 use sip::{
-    Headers, Message, Method, Name, NameAddr, ParseError, Request, Response, Uri, Via, stream,
+    Headers, Message, Method, Name, NameAddr, ParseError, Request, Response, Uri, Via,
+    stream::{Frame, Framer},
 };
 
 const EVIL: &str = "x\r\nEvil: 1\r\n\r\nbody\0";
@@ -150,7 +151,9 @@ fn limits_are_refused_with_their_status() {
     let refused = Message::parse(&large.to_bytes()).unwrap_err();
     assert_eq!((refused.error, refused.status), (ParseError::TooLarge, 413));
     assert_eq!(refused.reply.unwrap().call_id(), Some("1"));
-    assert_eq!(stream::frame(&large.to_bytes()), Err(ParseError::TooLarge));
+    let mut framer = Framer::new();
+    framer.push(&large.to_bytes());
+    assert_eq!(framer.cut().unwrap_err().error, ParseError::TooLarge);
 
     let mut far = minimal();
     far.uri = Uri::sip(Some(&"1".repeat(2048)), "h.example", None);
@@ -223,9 +226,12 @@ fn keep_alives_are_told_apart_from_messages() {
     }
     let late = [b"\r\n\r\n".to_vec(), minimal().to_bytes()].concat();
     assert!(Message::parse(&late).is_ok());
-    assert_eq!(stream::frame(&late), Ok(stream::Frame::Ping(4)));
-    assert_eq!(stream::frame(b"\r\nSIP/2.0"), Ok(stream::Frame::Pong(2)));
-    assert_eq!(stream::frame(b"\r\n\r"), Ok(stream::Frame::Incomplete));
+    let mut framer = Framer::new();
+    framer.push(&late);
+    assert_eq!(framer.cut(), Ok(Some(Frame::Ping)));
+    assert!(matches!(framer.cut(), Ok(Some(Frame::Message(_)))));
+    framer.push(b"\r\nSIP/2.0");
+    assert_eq!(framer.cut(), Ok(None));
 }
 
 #[test]

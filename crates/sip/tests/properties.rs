@@ -4,11 +4,16 @@
 mod corpus;
 
 use proptest::prelude::*;
-use sip::{CSeq, Headers, Message, Method, Name, NameAddr, Request, Response, Uri, Via, stream};
+use sip::{
+    CSeq, Headers, Message, Method, Name, NameAddr, Request, Response, Uri, Via,
+    stream::{Frame, Framer},
+};
 
 /// Everything that reads a message must cope with whatever `parse` lets through.
 fn read_everything(bytes: &[u8]) {
-    let _ = stream::frame(bytes);
+    let mut framer = Framer::new();
+    framer.push(bytes);
+    while let Ok(Some(_)) = framer.cut() {}
     let message = match Message::parse(bytes) {
         Ok(message) => message,
         Err(rejected) => {
@@ -240,13 +245,51 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_is_cut_where_the_messages_end(first in headers(), second in headers(), body in body(), cut in any::<prop::sample::Index>()) {
+    fn a_stream_is_cut_where_the_messages_end_however_it_is_split(
+        first in headers(), second in headers(), body in body(),
+        line_ends in 0..5_usize, cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
         let uri = Uri::sip(None, "h.example", None);
         let message = |headers| Request { method: Method::Invite, uri: uri.clone(), headers, body: body.clone() }.to_bytes();
         let (first, second) = (message(first), message(second));
-        let both = [first.clone(), second].concat();
-        prop_assert_eq!(stream::frame(&both).unwrap(), stream::Frame::Message(first.len()));
-        let cut = cut.index(first.len());
-        prop_assert_eq!(stream::frame(&first[..cut]).unwrap(), stream::Frame::Incomplete);
+        let stream = [first.clone(), b"\r\n".repeat(line_ends), second.clone()].concat();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let mut framer = Framer::new();
+        let mut frames = Vec::new();
+        for ends in cuts.windows(2) {
+            framer.push(&stream[ends[0]..ends[1]]);
+            while let Some(frame) = framer.cut().unwrap() {
+                frames.push(frame);
+            }
+        }
+        let mut wanted = vec![Frame::Message(first)];
+        wanted.extend((0..line_ends / 2).map(|_| Frame::Ping));
+        wanted.push(Frame::Message(second));
+        prop_assert_eq!(frames, wanted);
+        prop_assert!(!framer.is_midway());
+    }
+
+    #[test]
+    fn any_bytes_in_any_pieces_are_framed_alike_without_a_panic(
+        bytes in prop::collection::vec(prop::sample::select(b"\r\n: lL0179aX".to_vec()), 0..300), piece in 1..40_usize,
+    ) {
+        let framed = |piece: usize| {
+            let mut framer = Framer::new();
+            let mut frames = Vec::new();
+            for part in bytes.chunks(piece) {
+                framer.push(part);
+                loop {
+                    match framer.cut() {
+                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(None) => break,
+                        Err(rejected) => return (frames, Some(rejected.error)),
+                    }
+                }
+            }
+            (frames, None)
+        };
+        prop_assert_eq!(framed(piece), framed(bytes.len().max(1)));
     }
 }

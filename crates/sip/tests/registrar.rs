@@ -386,3 +386,39 @@ fn a_device_that_is_removed_loses_all_its_bindings() {
         (0, None)
     );
 }
+
+#[test]
+fn a_closed_connection_takes_its_bindings_with_it_and_no_others() {
+    let mut registrar = Registrar::new(policy());
+    let flow = |flow| Path {
+        transport: sip::transaction::Transport::Tcp,
+        flow,
+        ..path(40000)
+    };
+    for (device, contact, way) in [
+        (7, "<sip:a@10.0.0.5>", flow(1)),
+        (7, "<sip:b@10.0.0.5>", flow(2)),
+        (8, "<sip:c@10.0.0.5>", flow(1)),
+    ] {
+        let contact = format!("Contact: {contact}");
+        registrar.register(NOW, device, &register(&contact, 1, &[&contact]), way);
+    }
+    assert!(registrar.has_path(&flow(1)));
+    let gone = registrar.remove_path(&flow(1));
+    let gone: Vec<&str> = gone.iter().map(|it| it.contact.as_str()).collect();
+    assert_eq!(gone, ["sip:a@10.0.0.5", "sip:c@10.0.0.5"]);
+    assert!(!registrar.has_path(&flow(1)));
+    assert_eq!((registrar.len(), registrar.devices().count()), (1, 1));
+    assert_eq!(registrar.expire(NOW + 10_000).len(), 1);
+}
+
+#[test]
+fn parameters_of_outbound_are_kept_and_change_nothing() {
+    let mut desk = Desk::new();
+    let outcome = desk.register(&[
+        "Supported: path, outbound",
+        "Contact: <sip:100@10.0.0.5:5060;transport=tcp;ob>;reg-id=1;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\"",
+    ]);
+    assert_eq!(outcome.response.status, 200);
+    assert_eq!(desk.contacts(), ["sip:100@10.0.0.5:5060;transport=tcp;ob"]);
+}

@@ -5,7 +5,7 @@ use media::LegKey;
 use model::{CallId, Now};
 use sip::{
     Method, Name, Uri,
-    transaction::{Path, ServerKey},
+    transaction::{Path, ServerKey, Transport},
 };
 
 use crate::{
@@ -19,11 +19,13 @@ use crate::{
 impl Switch {
     /// Where requests in our dialogs reach us.
     pub(crate) fn our_contact(&self, path: Path) -> Uri {
-        Uri::sip(
-            Some("ringbook"),
-            &our_ip(path).to_string(),
-            Some(path.local.port()),
-        )
+        let here = our_ip(path).to_string();
+        let contact = Uri::sip(Some("ringbook"), &here, Some(path.local.port()));
+        match path.transport {
+            // RFC 3261 §19.1.2: what a URI without this parameter means.
+            Transport::Udp => contact,
+            other => contact.with_param("transport", Some(&other.name().to_ascii_lowercase())),
+        }
     }
 
     fn caller(&self, call: CallId) -> Option<LegKey> {

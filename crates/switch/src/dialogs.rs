@@ -18,7 +18,7 @@ use crate::{
 
 impl Switch {
     pub(crate) fn in_dialog(&mut self, now: Now, from: (ServerKey, Path), request: &Request) {
-        let (server, _) = from;
+        let (server, path) = from;
         let key = Dialog::key_of_request(request);
         let Some(key) = key.as_ref().and_then(|key| self.legs.by_dialog(key)) else {
             return self.outside_dialog(now, server, request);
@@ -33,6 +33,7 @@ impl Switch {
             let response = dialog.response(request, error.status());
             return self.respond(now.mono, server, response);
         }
+        self.follow_request(key, path);
         if let Some(response) = bad_extension(request) {
             return self.respond(now.mono, server, response);
         }

@@ -9,7 +9,7 @@ use sip::transaction::Path;
 /// What happens to the switch.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A datagram came.
+    /// A datagram came, or a whole message on a connection.
     Datagram {
         /// To which of our addresses, and from where.
         path: Path,
@@ -18,6 +18,11 @@ pub enum Input {
     },
     /// The addresses that we receive SIP on, told once at start.
     Listening(Vec<SocketAddr>),
+    /// A connection broke, or could not be opened; nothing else comes or goes by it. Harmless when it was not known.
+    FlowClosed {
+        /// The way, as it stood in what came or was to be sent.
+        path: Path,
+    },
     /// Somebody orders something.
     Command(Command),
     /// The media plane reports.
@@ -42,7 +47,7 @@ pub enum Input {
 /// What the switch wants.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a datagram, or a message on a connection. If that is not possible, [`Input::FlowClosed`] says so.
     Send {
         /// From which of our addresses, and to where.
         path: Path,

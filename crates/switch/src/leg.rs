@@ -1,6 +1,6 @@
 //! One leg: a dialog with a caller or a device, and its media.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use call::LegNo;
 use media::{LegKey, LocalSession, Negotiated, SourceRule};
@@ -117,6 +117,8 @@ pub(crate) struct Legs {
     dialogs: HashMap<DialogKey, LegKey>,
     servers: HashMap<ServerKey, LegKey>,
     clients: HashMap<ClientKey, (LegKey, Purpose)>,
+    /// Dialogs over connections, by the number of the connection; 0 for those whose connection broke.
+    flows: BTreeSet<(u64, LegKey)>,
     last_key: u64,
 }
 
@@ -140,6 +142,7 @@ impl Legs {
         self.of_call.remove(&(leg.call, leg.no));
         if let Some(dialog) = &leg.dialog {
             self.dialogs.remove(dialog.key());
+            self.flows.remove(&(dialog.target_path().flow, key));
         }
         if let Some(server) = leg.server() {
             self.servers.remove(&server);
@@ -202,8 +205,46 @@ impl Legs {
     pub(crate) fn set_dialog(&mut self, key: LegKey, dialog: Dialog) {
         if let Some(leg) = self.table.get_mut(&key) {
             self.dialogs.insert(dialog.key().clone(), key);
+            if dialog.target_path().transport.reliable() {
+                self.flows.insert((dialog.target_path().flow, key));
+            }
             leg.dialog = Some(dialog);
         }
+    }
+
+    /// Requests of ours in the leg's dialog go this way from now on.
+    pub(crate) fn reroute(&mut self, key: LegKey, path: Path) {
+        let Some(dialog) = self.table.get_mut(&key).and_then(|leg| leg.dialog.as_mut()) else {
+            return;
+        };
+        self.flows.remove(&(dialog.target_path().flow, key));
+        if path.transport.reliable() {
+            self.flows.insert((path.flow, key));
+        }
+        dialog.reroute(path);
+    }
+
+    /// The legs whose dialogs use this connection.
+    pub(crate) fn on_path(&self, path: &Path) -> Vec<LegKey> {
+        let uses = |key: &LegKey| {
+            let dialog = self.table.get(key).and_then(|leg| leg.dialog.as_ref());
+            dialog.is_some_and(|dialog| dialog.target_path() == *path)
+        };
+        self.on_flow(path.flow).filter(uses).collect()
+    }
+
+    /// The legs whose connection broke.
+    pub(crate) fn adrift(&self) -> Vec<LegKey> {
+        self.on_flow(0).collect()
+    }
+
+    pub(crate) fn is_adrift(&self, key: LegKey) -> bool {
+        self.flows.contains(&(0, key))
+    }
+
+    fn on_flow(&self, flow: u64) -> impl Iterator<Item = LegKey> {
+        let range = (flow, LegKey(0))..=(flow, LegKey(u64::MAX));
+        self.flows.range(range).map(|(_, key)| *key)
     }
 
     /// Moves the leg on; an INVITE that can no longer be acknowledged is forgotten.

@@ -13,6 +13,7 @@ mod device_leg;
 mod dialling;
 mod dialogs;
 mod directory;
+mod flows;
 mod io;
 mod leg;
 mod media_paths;
@@ -22,6 +23,7 @@ mod refusal;
 mod registration;
 mod screening;
 mod settings;
+mod stranded;
 mod switch;
 mod trunk_leg;
 

@@ -168,6 +168,8 @@ impl Switch {
             .register(now.utc.secs(), device.0, request, path);
         if !outcome.changes.is_empty() {
             self.bindings_changed(now, device);
+            self.follow_device(device, path);
+            self.withdraw_stranded(now, device, path);
         }
         let status = outcome.response.status;
         if status >= 300 {
@@ -181,7 +183,7 @@ impl Switch {
     }
 
     /// Tells the store and the agents that a device's bindings changed.
-    fn bindings_changed(&mut self, now: Now, device: DeviceId) {
+    pub(crate) fn bindings_changed(&mut self, now: Now, device: DeviceId) {
         let bindings = self
             .registrar
             .bindings(device.0)

@@ -28,6 +28,7 @@ use crate::{
     media_paths::PORT_REST,
     refusal::method_not_allowed,
     settings::Settings,
+    stranded::Stranded,
 };
 
 /// The parts among which events are divided.
@@ -52,7 +53,7 @@ fn part_of(event: &Event) -> Part {
     match event {
         Event::Request { request, .. } => part_of_request(request),
         Event::Ack { .. } | Event::Cancel { .. } | Event::NoAck { .. } => Part::CallerLeg,
-        Event::Response { .. } | Event::Timeout { .. } => Part::Answers,
+        Event::Response { .. } | Event::Timeout { .. } | Event::Unreachable { .. } => Part::Answers,
     }
 }
 
@@ -81,8 +82,9 @@ pub struct Switch {
     pub(crate) ports: PortPool,
     /// Ports of legs whose media is being closed.
     pub(crate) closing_ports: BTreeMap<LegKey, u16>,
-    /// Dialogs from before a crash that got their BYE: at most one for every INVITE that recovery took up.
+    /// Dialogs from before a crash or a broken connection that got their BYE: at most one for every INVITE that was taken up again.
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
+    pub(crate) stranded: Stranded,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) plan: NumberPlan,
     /// Our own addresses.
@@ -130,6 +132,7 @@ impl Switch {
             ports: PortPool::new(settings.rtp_ports.clone(), PORT_REST),
             closing_ports: BTreeMap::new(),
             ended_unclaimed: BTreeSet::new(),
+            stranded: Stranded::default(),
             outputs: VecDeque::new(),
             plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
             listening: Vec::new(),
@@ -146,6 +149,7 @@ impl Switch {
         match input {
             Input::Datagram { path, bytes } => self.datagram(now, path, &bytes),
             Input::Listening(addresses) => self.listening = addresses,
+            Input::FlowClosed { path } => self.flow_closed(now, &path),
             Input::Command(command) => self.command(now, &command),
             Input::Media(event) => self.media_event(now, event),
             Input::EffectEnd { id, end } => self.effect_end(now, id, end),
@@ -242,6 +246,7 @@ impl Switch {
                 path,
             } => self.answered(now, client, &response, path),
             Event::Timeout { client } => self.unanswered(now, client),
+            Event::Unreachable { client } => self.unreachable(now, client),
         }
     }
 

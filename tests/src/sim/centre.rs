@@ -13,6 +13,7 @@ use super::{
         Company, caller_address, caller_number, client_number, dialling_address, exchange,
         is_dialling, line_number, short_number,
     },
+    connections::Connections,
     message::{Message, number_of},
     network::Network,
     phone::Phone,
@@ -36,6 +37,7 @@ pub(super) enum Happening {
     ResultAgain(u32, EffectId, EffectEnd),
     Media(u32, media::plane::Event),
     Command(Command),
+    Broken(u32, Path),
     Second,
     Kill,
     Boot,
@@ -91,6 +93,7 @@ pub struct Centre {
     pub(super) queue: BTreeMap<(Duration, u64), Happening>,
     pub(super) sequence: u64,
     pub(super) network: Network,
+    pub(super) connections: Connections,
     pub(super) chance: Chance,
     pub(super) deaf: BTreeMap<SocketAddr, u32>,
     pub(super) at_once: (Duration, u32),
@@ -148,6 +151,7 @@ impl Centre {
             queue: BTreeMap::new(),
             sequence: 0,
             network: setup.network.clone(),
+            connections: Connections::default(),
             chance,
             deaf: BTreeMap::new(),
             at_once: (Duration::ZERO, 0),
@@ -323,12 +327,10 @@ impl Centre {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::ToSwitch(party, bytes) => {
-                if self.switch.is_some() {
+                let path = self.connections.path_from(party);
+                if let Some(path) = path.filter(|_| self.switch.is_some()) {
                     self.record(true, party, &bytes);
-                    self.input(Input::Datagram {
-                        path: Path::udp(exchange(), party),
-                        bytes,
-                    });
+                    self.input(Input::Datagram { path, bytes });
                 }
             }
             Happening::ToParty(party, bytes) => self.deliver(party, &bytes),
@@ -364,6 +366,10 @@ impl Centre {
             }
             Happening::Effect(..) | Happening::ResultAgain(..) | Happening::Media(..) => {}
             Happening::Command(command) => self.input(Input::Command(command)),
+            Happening::Broken(life, path) if life == self.life => {
+                self.input(Input::FlowClosed { path });
+            }
+            Happening::Broken(..) => {}
             Happening::Second => self.second(),
             Happening::Kill => self.die(),
             Happening::Boot => self.boot(),

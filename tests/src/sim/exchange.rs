@@ -46,6 +46,10 @@ impl Centre {
         loop {
             match switch.poll() {
                 Output::Send { path, bytes } => {
+                    if !self.connections.is_open(&path) {
+                        self.nobody_there(path);
+                        continue;
+                    }
                     self.record(false, path.remote, &bytes);
                     for delay in self.network.carry(&mut self.chance) {
                         self.later(delay, Happening::ToParty(path.remote, bytes.clone()));

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod centre;
 pub mod chance;
 pub mod company;
+pub mod connections;
 pub mod digest;
 mod exchange;
 pub mod invariants;

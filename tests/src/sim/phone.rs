@@ -237,6 +237,12 @@ impl Phone {
         }
     }
 
+    /// Registers now, as a telephone does whose network has changed.
+    pub fn register_again(&mut self, now: Duration) {
+        self.registered = false;
+        self.act(now, Act::Register);
+    }
+
     fn again(&mut self, now: Duration, secs: u64) {
         self.acts.retain(|(_, act)| *act != Act::Register);
         if !self.retired {

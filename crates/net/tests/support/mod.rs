@@ -5,6 +5,7 @@
     reason = "each test binary uses another part of it"
 )]
 
+pub mod exchange;
 pub mod wav;
 
 use std::{

@@ -324,7 +324,7 @@ impl Running {
             Event::Response {
                 client, response, ..
             } => self.answered(client, &response),
-            Event::Timeout { client } => {
+            Event::Timeout { client } | Event::Unreachable { client } => {
                 if let Some(leg) = &mut self.leg {
                     leg.failed(client, 408, &self.line);
                 }

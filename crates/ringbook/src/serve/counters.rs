@@ -104,23 +104,23 @@ const OF_STORE: [Read<Counters>; 2] = [
     ),
 ];
 
-const OF_RUNNER: [Read<RunnerCounters>; 5] = [
+const OF_RUNNER: [Read<RunnerCounters>; 13] = [
     (
         (
             "ringbook_sip_received_total",
-            "SIP datagrams received.",
+            "SIP messages received.",
             TOTAL,
         ),
         |it| it.received.load(Ordering::Relaxed),
     ),
     (
-        ("ringbook_sip_sent_total", "SIP datagrams sent.", TOTAL),
+        ("ringbook_sip_sent_total", "SIP messages sent.", TOTAL),
         |it| it.sent.load(Ordering::Relaxed),
     ),
     (
         (
             "ringbook_sip_send_failures_total",
-            "SIP datagrams that the system did not take.",
+            "SIP messages that the system or a connection did not take.",
             TOTAL,
         ),
         |it| it.send_failures.load(Ordering::Relaxed),
@@ -140,6 +140,70 @@ const OF_RUNNER: [Read<RunnerCounters>; 5] = [
             TOTAL,
         ),
         |it| it.lost_notices.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_connections",
+            "Connections over TCP and TLS.",
+            GAUGE,
+        ),
+        |it| it.streams.open.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_connections_accepted_total",
+            "Connections accepted.",
+            TOTAL,
+        ),
+        |it| it.streams.accepted.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_connections_opened_total",
+            "Connections that we began to open.",
+            TOTAL,
+        ),
+        |it| it.streams.opened.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_connections_refused_total",
+            "Connections closed at once because of a limit.",
+            TOTAL,
+        ),
+        |it| it.streams.refused.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_framing_errors_total",
+            "Connections closed because what came was no stream of SIP.",
+            TOTAL,
+        ),
+        |it| it.streams.framing_errors.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_message_timeouts_total",
+            "Connections closed because a message was not complete in time.",
+            TOTAL,
+        ),
+        |it| it.streams.timeouts.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_slow_readers_total",
+            "Connections closed because the peer did not take what was sent.",
+            TOTAL,
+        ),
+        |it| it.streams.slow_readers.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_sip_tls_failures_total",
+            "TLS handshakes that failed or took too long.",
+            TOTAL,
+        ),
+        |it| it.streams.tls_failures.load(Ordering::Relaxed),
     ),
 ];
 

@@ -204,6 +204,11 @@ impl Dialog {
         self.path
     }
 
+    /// Sends our requests another way: the connection broke, or the other side came by another.
+    pub fn reroute(&mut self, path: Path) {
+        self.path = path;
+    }
+
     /// Where the other side wants requests: the Request-URI of ours.
     pub fn remote_target(&self) -> &Uri {
         &self.remote_target

@@ -13,7 +13,7 @@ pub(super) struct Client {
     machine: Machine,
     /// By what responses find it.
     name: String,
-    path: Path,
+    pub(super) path: Path,
     /// As sent, with our Via. CANCEL and ACK are made from it.
     request: Request,
     /// The request on the wire; empty once it need not be repeated.
@@ -146,6 +146,7 @@ impl Transactions {
             answers: Vec::new(),
         };
         self.clients.insert(key, client);
+        self.flows.insert(&path, Owner::Client(key));
         self.act_client(now, key, actions, None);
         key
     }
@@ -281,7 +282,13 @@ impl Transactions {
                 Action::ReportTimeout if client.reported => {
                     self.output.tell(Event::Timeout { client: key });
                 }
-                Action::Report | Action::ReportTimeout | Action::ReportNoAck => {}
+                Action::ReportUnreachable if client.reported => {
+                    self.output.tell(Event::Unreachable { client: key });
+                }
+                Action::Report
+                | Action::ReportTimeout
+                | Action::ReportUnreachable
+                | Action::ReportNoAck => {}
                 action => {
                     let owner = Owner::Client(key);
                     self.timers.act(
@@ -318,6 +325,7 @@ impl Transactions {
         };
         self.timers
             .stop_all(Owner::Client(key), &mut client.running);
+        self.flows.remove(&client.path, Owner::Client(key));
         if self.client_of.get(&client.name) == Some(&key) {
             self.client_of.remove(&client.name);
         }

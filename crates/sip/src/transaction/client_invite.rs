@@ -1,6 +1,7 @@
 //! RFC 3261 figure 5 with RFC 6026 §7.2: the side that sends an INVITE.
 //!
 //! Three states more than the figure say that the user has withdrawn the INVITE, for CANCEL waits for a provisional answer (§9.1).
+//! A broken connection ends an INVITE in every state that waits for an answer, for the answer would have come by it (§8.1.3.1).
 //! One departure: where none came in 64 T1 and another T4, CANCEL goes out all the same.
 
 use super::machine::{Action::*, Input, Step};
@@ -55,6 +56,7 @@ fn calling(input: Input) -> Step<State> {
         ),
         // §9.1: a CANCEL that overtook its INVITE would find nothing to cancel.
         Input::Cancel => (State::Withdrawing, &[]),
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Calling, &[]),
     }
 }
@@ -71,6 +73,7 @@ fn withdrawing(input: Input) -> Step<State> {
             State::Completed,
             &[Stop(A), Stop(B), Start(D), Acknowledge, Report],
         ),
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Withdrawing, &[]),
     }
 }
@@ -84,6 +87,7 @@ fn overdue(input: Input) -> Step<State> {
         Input::Provisional => (State::Cancelled, &[Stop(K), Start(B), SendCancel, Report]),
         Input::Success | Input::SuccessAgain => (State::Accepted, &[Stop(K), Start(M), Report]),
         Input::Failure => (State::Completed, &[Stop(K), Start(D), Acknowledge, Report]),
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Overdue, &[]),
     }
 }
@@ -94,6 +98,7 @@ fn proceeding(input: Input) -> Step<State> {
         Input::Success | Input::SuccessAgain => (State::Accepted, &[Stop(C), Start(M), Report]),
         Input::Failure => (State::Completed, &[Stop(C), Start(D), Acknowledge, Report]),
         Input::Cancel | Input::Fires(C) => (State::Cancelled, &[Stop(C), Start(B), SendCancel]),
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Proceeding, &[]),
     }
 }
@@ -105,6 +110,7 @@ fn cancelled(input: Input) -> Step<State> {
         Input::Failure => (State::Completed, &[Stop(B), Start(D), Acknowledge, Report]),
         // §9.1: no final answer within 64 T1 after the CANCEL, so the other side is taken as gone.
         Input::Fires(B) => (State::Terminated, &[ReportTimeout]),
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Cancelled, &[]),
     }
 }
@@ -112,7 +118,7 @@ fn cancelled(input: Input) -> Step<State> {
 fn completed(input: Input) -> Step<State> {
     match input {
         Input::Failure => (State::Completed, &[RepeatAck]),
-        Input::Fires(D) => (State::Terminated, &[]),
+        Input::Fires(D) | Input::TransportError => (State::Terminated, &[]),
         _ => (State::Completed, &[]),
     }
 }

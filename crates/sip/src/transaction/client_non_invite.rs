@@ -31,6 +31,7 @@ fn trying(input: Input) -> Step<State> {
         Input::Success | Input::Failure => {
             (State::Completed, &[Stop(E), Stop(F), Start(K), Report])
         }
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Trying, &[]),
     }
 }
@@ -44,6 +45,7 @@ fn proceeding(input: Input) -> Step<State> {
         Input::Success | Input::Failure => {
             (State::Completed, &[Stop(E), Stop(F), Start(K), Report])
         }
+        Input::TransportError => (State::Terminated, &[ReportUnreachable]),
         _ => (State::Proceeding, &[]),
     }
 }

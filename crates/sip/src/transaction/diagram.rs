@@ -38,6 +38,7 @@ fn inputs() -> Vec<Input> {
         Input::Failure,
         Input::Ack,
         Input::Cancel,
+        Input::TransportError,
     ];
     fixed.into_iter().chain(TIMERS.map(Input::Fires)).collect()
 }
@@ -51,6 +52,7 @@ fn in_words(input: Input) -> String {
         Input::Failure => "300–699".to_owned(),
         Input::Ack => "ACK".to_owned(),
         Input::Cancel => "CANCEL".to_owned(),
+        Input::TransportError => "transport error".to_owned(),
         Input::Fires(timer) => format!("timer {timer:?}"),
     }
 }
@@ -64,6 +66,7 @@ fn listed(actions: &[Action]) -> String {
         Action::SendCancel => "send CANCEL".to_owned(),
         Action::Report => "report".to_owned(),
         Action::ReportTimeout => "report timeout".to_owned(),
+        Action::ReportUnreachable => "report unreachable".to_owned(),
         Action::ReportNoAck => "report missing ACK".to_owned(),
         Action::Start(timer) => format!("start {timer:?}"),
         Action::Lengthen(timer) => format!("start {timer:?}, longer"),

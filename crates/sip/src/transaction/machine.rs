@@ -22,6 +22,8 @@ pub(super) enum Input {
     Ack,
     /// The user withdraws the request (client), or a CANCEL came (server).
     Cancel,
+    /// The connection broke, or could not be opened.
+    TransportError,
     /// A timer fires.
     Fires(Timer),
 }
@@ -43,6 +45,8 @@ pub(super) enum Action {
     Report,
     /// Tell the user that no answer came.
     ReportTimeout,
+    /// Tell the user that the request could not be carried to the other side.
+    ReportUnreachable,
     /// Tell the user that no ACK came.
     ReportNoAck,
     /// Start a timer with its first value.

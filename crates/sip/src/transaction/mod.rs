@@ -11,6 +11,7 @@ mod client_invite;
 mod client_non_invite;
 #[cfg(test)]
 mod diagram;
+mod flows;
 mod identity;
 mod machine;
 mod server;
@@ -32,6 +33,7 @@ pub use timers::{Timer, TimerTable};
 pub use tokens::Tokens;
 
 use client::Client;
+use flows::Flows;
 use identity::AckIdentity;
 use server::Server;
 use timers::{Owner, TimerQueue};
@@ -56,6 +58,16 @@ impl Transport {
     /// Whether it repeats by itself what is lost.
     pub fn reliable(self) -> bool {
         self != Self::Udp
+    }
+
+    /// The port where none is written (RFC 3261 §19.1.2, RFC 7118 §5.2.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
     }
 
     /// Reads a name in any case, as it stands in a Via, in `;transport=` or in a record.
@@ -86,7 +98,8 @@ pub struct Path {
     pub local: SocketAddr,
     /// The other side's address.
     pub remote: SocketAddr,
-    /// Which connection; 0 for UDP.
+    /// Which connection, by a number that is never given twice; 0 for UDP, and for whichever connection leads there,
+    /// opened if there is none.
     pub flow: u64,
 }
 
@@ -98,6 +111,16 @@ impl Path {
             local,
             remote,
             flow: 0,
+        }
+    }
+
+    /// The way of a new connection to that port of the other side, once this one is closed.
+    pub fn reopened(self, port: u16) -> Self {
+        let remote = SocketAddr::new(self.remote.ip(), port);
+        Self {
+            remote,
+            flow: 0,
+            ..self
         }
     }
 }
@@ -208,6 +231,12 @@ pub enum Event {
         /// The request.
         client: ClientKey,
     },
+    /// The request could not be carried to the other side, or its connection broke before the final answer: to be taken as
+    /// 503 (RFC 3261 §8.1.3.1).
+    Unreachable {
+        /// The request.
+        client: ClientKey,
+    },
     /// Our final answer to an INVITE got no ACK within 64 T1. After a 2xx the call must be ended by BYE (RFC 3261 §13.3.1.4).
     NoAck {
         /// The INVITE.
@@ -226,6 +255,7 @@ pub struct Transactions {
     server_of: BTreeMap<String, ServerKey>,
     awaiting_ack: BTreeMap<AckIdentity, ServerKey>,
     timers: TimerQueue,
+    flows: Flows,
     output: Outbox,
     last_id: u64,
     counters: Counters,
@@ -244,6 +274,7 @@ impl Transactions {
             server_of: BTreeMap::new(),
             awaiting_ack: BTreeMap::new(),
             timers: TimerQueue::default(),
+            flows: Flows::default(),
             output: Outbox::default(),
             last_id: 0,
             counters: Counters::default(),
@@ -295,6 +326,7 @@ impl Transactions {
             && self.server_of.is_empty()
             && self.awaiting_ack.is_empty()
             && self.timers.len() == 0
+            && self.flows.is_empty()
             && self.output.queue.is_empty()
     }
 

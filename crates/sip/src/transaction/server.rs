@@ -16,6 +16,8 @@ pub(super) struct Server {
     name: String,
     /// Where answers go.
     reply_path: Path,
+    /// Where they go by a new connection when that one is closed.
+    reply_port: u16,
     /// The last response on the wire; empty before the first.
     bytes: Vec<u8>,
     /// The To tag of our answers, from the request or from the first answer that had one.
@@ -220,10 +222,13 @@ impl Transactions {
             _ => Machine::Other(server_non_invite::START.0),
         };
         self.server_of.insert(name.clone(), key);
+        let reply_path = identity::reply_path(path, via);
+        self.flows.insert(&reply_path, Owner::Server(key));
         let server = Server {
             machine,
             name,
-            reply_path: identity::reply_path(path, via),
+            reply_path,
+            reply_port: via.port.unwrap_or(path.transport.default_port()),
             bytes: Vec::new(),
             local_tag: request.to().and_then(|to| to.tag().map(str::to_owned)),
             ack: None,
@@ -251,6 +256,22 @@ impl Transactions {
         self.timers
             .stop(Owner::Server(key), &mut server.running, timer);
         self.step_server(now, key, Input::Fires(timer), Given::Nothing);
+    }
+
+    /// See [`Transactions::lose_path`].
+    pub(super) fn lose_reply_path(&mut self, now: Duration, key: ServerKey, path: &Path) {
+        let Some(server) = self.servers.get_mut(&key) else {
+            return;
+        };
+        if server.reply_path != *path {
+            return;
+        }
+        if path.flow == 0 {
+            return self.step_server(now, key, Input::TransportError, Given::Nothing);
+        }
+        self.flows.remove(path, Owner::Server(key));
+        server.reply_path = path.reopened(server.reply_port);
+        self.flows.insert(&server.reply_path, Owner::Server(key));
     }
 
     fn act_server(&mut self, now: Duration, key: ServerKey, actions: &[Action], given: Given) {
@@ -324,6 +345,7 @@ impl Transactions {
         };
         self.timers
             .stop_all(Owner::Server(key), &mut server.running);
+        self.flows.remove(&server.reply_path, Owner::Server(key));
         if self.server_of.get(&server.name) == Some(&key) {
             self.server_of.remove(&server.name);
         }

@@ -45,7 +45,7 @@ fn completed(input: Input) -> Step<State> {
     match input {
         Input::Request => (State::Completed, &[Repeat]),
         Input::Fires(G) => (State::Completed, &[Repeat, Lengthen(G)]),
-        Input::Fires(H) => (State::Terminated, &[ReportNoAck]),
+        Input::Fires(H) | Input::TransportError => (State::Terminated, &[ReportNoAck]),
         Input::Ack => (State::Confirmed, &[Stop(G), Stop(H), Start(I)]),
         _ => (State::Completed, &[]),
     }

@@ -46,7 +46,7 @@ fn proceeding(input: Input) -> Step<State> {
 fn completed(input: Input) -> Step<State> {
     match input {
         Input::Request => (State::Completed, &[Repeat]),
-        Input::Fires(J) => (State::Terminated, &[]),
+        Input::Fires(J) | Input::TransportError => (State::Terminated, &[]),
         _ => (State::Completed, &[]),
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sip::transaction::{ClientKey, Event, Limits, ServerKey};
 use sip::{Message, Method, Request, Response};
 
-use crate::stage::{Stage, ack, answer, incoming, incoming_with, ms, outgoing, path};
+use crate::stage::{Stage, ack, answer, incoming, incoming_with, ms, outgoing, path, tcp};
 
 #[derive(Clone, Debug)]
 enum Move {
@@ -22,6 +22,11 @@ enum Move {
     Ack(usize, u8),
     Respond(usize, u16, u8),
     Pass(u64),
+    /// As `Receive` and `Request`, by a connection.
+    ReceiveByConnection(Method, u8, Option<u8>),
+    RequestByConnection(Method),
+    /// The connection breaks, or the one that answers need then cannot be opened.
+    Lose(bool),
 }
 
 fn method() -> impl Strategy<Value = Method> {
@@ -49,6 +54,10 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => (0..8usize, 0..2u8).prop_map(|(at, tag)| Move::Ack(at, tag)),
         4 => (0..8usize, status(), 0..2u8).prop_map(|(at, status, tag)| Move::Respond(at, status, tag)),
         4 => millis.prop_map(Move::Pass),
+        2 => (method(), 4..8u8, prop::option::of(0..2u8))
+            .prop_map(|(method, branch, tag)| Move::ReceiveByConnection(method, branch, tag)),
+        2 => prop::sample::select(vec![Method::Invite, Method::Bye]).prop_map(Move::RequestByConnection),
+        1 => any::<bool>().prop_map(Move::Lose),
     ]
 }
 
@@ -73,6 +82,15 @@ struct Play {
 }
 
 impl Play {
+    fn asked(&mut self, key: ClientKey, method: &Method) {
+        let seen = SeenClient {
+            invite: *method == Method::Invite,
+            ..SeenClient::default()
+        };
+        self.clients.push(key);
+        self.seen.insert(key, seen);
+    }
+
     fn act(&mut self, stage: &mut Stage, play: &Move) {
         match play {
             Move::Receive(method, branch, tag) => {
@@ -83,6 +101,21 @@ impl Play {
                     _ => incoming(method, &format!("b{branch}"), tag.as_deref()),
                 };
                 stage.receive(request);
+            }
+            Move::ReceiveByConnection(method, branch, tag) => {
+                let tag = tag.map(|tag| format!("tag{tag}"));
+                let request = incoming(method, &format!("b{branch}"), tag.as_deref());
+                stage.receive_by(tcp(), request);
+            }
+            Move::RequestByConnection(method) => {
+                let key = stage.layer.request(stage.now, tcp(), outgoing(method));
+                stage.drain();
+                self.asked(key, method);
+            }
+            Move::Lose(opened) => {
+                let path = if *opened { tcp().reopened(5060) } else { tcp() };
+                stage.layer.lose_path(stage.now, &path);
+                stage.drain();
             }
             Move::Answer(at, status, tag) => {
                 if let Some(request) =
@@ -98,14 +131,7 @@ impl Play {
             }
             Move::Request(method) => {
                 let key = stage.request(outgoing(method));
-                self.clients.push(key);
-                self.seen.insert(
-                    key,
-                    SeenClient {
-                        invite: *method == Method::Invite,
-                        ..SeenClient::default()
-                    },
-                );
+                self.asked(key, method);
             }
             Move::Cancel(at) => {
                 if let Some(key) = pick(&self.clients, *at) {
@@ -156,7 +182,7 @@ impl Play {
                 Event::Response {
                     client, response, ..
                 } => self.note(client, &response),
-                Event::Timeout { client } => {
+                Event::Timeout { client } | Event::Unreachable { client } => {
                     let seen = self.seen.get_mut(&client).expect("a request of ours");
                     seen.timeouts += 1;
                 }

@@ -7,6 +7,7 @@
 
 mod cancelling;
 mod client;
+mod connections;
 mod interleaving;
 mod server;
 mod stage;
