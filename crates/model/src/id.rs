@@ -83,6 +83,8 @@ ids! {
     InteractionId;
     /// A recording of a conversation.
     RecordingId;
+    /// A call back that is owed to a client.
+    ObligationId;
     /// A logged-in session.
     SessionId;
 }

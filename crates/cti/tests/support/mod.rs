@@ -105,6 +105,7 @@ impl Base for GatedBase {
         notes: dyn crm::Repository<NoteData>,
         deals: dyn crm::Repository<DealData>,
         tasks: dyn crm::Repository<TaskData>,
+        obligations: dyn crm::Obligations,
         interactions: dyn crm::Interactions,
         calls: dyn crm::Calls,
         identification: dyn crm::Identification,
@@ -161,6 +162,7 @@ impl Company {
             channel: Some("Radio".to_owned()),
             ring_timeout_secs: None,
             recorded: true,
+            callback_minutes: 30,
             skills: Vec::new(),
         };
         let trunk = TrunkData {

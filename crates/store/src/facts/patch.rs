@@ -89,7 +89,9 @@ impl CallPatch {
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::Identified { .. }
-            | EventKind::RecordingReady { .. } => {}
+            | EventKind::RecordingReady { .. }
+            | EventKind::ObligationOpened { .. }
+            | EventKind::ObligationClosed { .. } => {}
         }
     }
 
