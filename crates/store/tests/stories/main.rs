@@ -17,6 +17,7 @@ mod contacts;
 mod crash;
 mod identification;
 mod journal;
+mod obligation;
 mod opening;
 mod recording;
 mod scene;
