@@ -165,7 +165,8 @@ impl Store {
         let writer = Writer {
             writing: Writing {
                 conn,
-                ids: IdMaker::new(node),
+                // The switch makes the ids of its facts with the first one.
+                ids: IdMaker::second(node),
                 now: clock::utc(),
                 node,
                 seq,

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -34,10 +37,11 @@ pub const ANNA_NUMBER: &str = "+74951234567";
 pub const FREE_NUMBER: &str = "+74957654321";
 pub const STRANGER: &str = "+79161112233";
 
-/// A journal whose writing a test can hold back.
+/// A journal whose writing a test can hold back, and whose reading it can break.
 pub struct GatedJournal {
     store: Store,
     open: watch::Receiver<bool>,
+    broken: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]
@@ -49,6 +53,12 @@ impl Journal<Event> for GatedJournal {
     }
 
     async fn read_after(&self, seq: i64, limit: u32) -> crm::Result<Vec<Journalled<Event>>> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(crm::Error::Unavailable {
+                message: "broken by the test".to_owned(),
+                remedy: "end the test",
+            });
+        }
         self.store.read_after(seq, limit).await
     }
 
@@ -260,6 +270,8 @@ pub struct Room {
     pub hub: Hub,
     /// Opens and closes the journal.
     pub gate: watch::Sender<bool>,
+    /// The journal cannot be read.
+    pub broken: Arc<AtomicBool>,
     /// Opens and closes the cards.
     pub cards: watch::Sender<bool>,
     pub effects: mpsc::Sender<EffectRequest>,
@@ -276,10 +288,12 @@ impl Room {
     pub async fn with(company: Company, settings: Settings) -> Self {
         let (gate, open) = watch::channel(true);
         let (cards, cards_open) = watch::channel(true);
+        let broken = Arc::new(AtomicBool::new(false));
         let deps = Deps {
             journal: Arc::new(GatedJournal {
                 store: company.store.clone(),
                 open,
+                broken: Arc::clone(&broken),
             }),
             base: Arc::new(GatedBase {
                 store: company.store.clone(),
@@ -296,6 +310,7 @@ impl Room {
             company,
             hub,
             gate,
+            broken,
             cards,
             effects,
             ends,
@@ -477,6 +492,17 @@ pub fn ended(agent: Option<UserId>) -> EventKind {
         talk_ms: 61_000,
         wait_ms: 2_000,
         missed: false,
+    }
+}
+
+pub fn missed(agent: UserId) -> EventKind {
+    EventKind::Ended {
+        cause: Cause::CallerCancelled,
+        by: Party::Client,
+        agent: Some(agent),
+        talk_ms: 0,
+        wait_ms: 2_000,
+        missed: true,
     }
 }
 

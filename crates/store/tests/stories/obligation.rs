@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use call::{Event, EventKind};
 use crm::{
-    Base, Calls, Cards, Entry, Error, Identification, Journal, Journalled, LineData, Membership, Number,
-    NumberKind, Obligation, ObligationCounts, ObligationFilter, ObligationState, Obligations,
-    OrganisationData, PageRequest, PersonData, Repository, obligation::LEAST_TALK_MS,
+    Base, Calls, Cards, Entry, Error, Identification, Journal, Journalled, LineData, Membership,
+    Number, NumberKind, Obligation, ObligationCounts, ObligationFilter, ObligationState,
+    Obligations, OrganisationData, PageRequest, PersonData, Repository, obligation::LEAST_TALK_MS,
 };
 use model::{CallId, ClientRef, LineId, ObligationEnd, ObligationId, UserId};
 use rstest::rstest;
