@@ -69,10 +69,9 @@ async fn who_gave_up_is_owed_a_call_back_until_a_conversation_of_five_seconds() 
     let owed = company.rest.get(&format!("obligations/{id}")).await;
     assert_eq!(owed["state"], "closed", "{owed:#}");
     assert_eq!(owed["closed_call"], card["call"]);
-    let call = company
-        .rest
-        .get(&format!("calls/{}", card["call"].as_str().expect("an id")));
-    assert!(call.await["talk_ms"].as_u64() >= Some(5_000));
+    let id = card["call"].as_str().expect("an id");
+    let call = company.rest.get(&format!("calls/{id}")).await;
+    assert!(call["talk_ms"].as_u64() >= Some(5_000));
     // What the manager owes is no affair of a colleague's.
     let told = colleague.frames();
     let about = |frame: &&Value| {

@@ -1,6 +1,8 @@
 //! What the journal says of itself, and what is done by hand, reaches the screens in the order of the
 //! journal, each once.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 mod support;
 
 use crm::{Base, ObligationFilter, PageRequest};
@@ -127,8 +129,8 @@ async fn a_conversation_closes_it_on_the_screens_and_the_card_before_showed_it()
         // Boris was offered the missed call: it is his to call back.
         assert!(!kinds(&frames).contains(&"obligation.opened"));
         screen.assert_quiet();
-        let cards = frames.iter().filter(|it| it["type"] == "call.offered");
-        let card = cards.last().unwrap();
+        let mut cards = frames.iter().filter(|it| it["type"] == "call.offered");
+        let card = cards.next_back().unwrap();
         let owed = &card["obligations"][0];
         assert_eq!(owed["number"], number, "{card:#}");
         assert_eq!(owed["missed_calls"], 1);
