@@ -41,7 +41,7 @@ async fn who_gave_up_is_owed_a_call_back_until_a_conversation_of_five_seconds() 
     };
     let caller = company.call(CLIENT, gives_up);
     let (_, opened) = manager.frame("obligation.opened", |_| true).await;
-    assert_ne!(caller.wait_for_end(), Outcome::HungUp);
+    assert_eq!(caller.wait_for_end(), Outcome::Refused(487));
     let owed = open(&company).await;
     assert_eq!(owed.len(), 1, "{owed:#?}");
     assert_eq!(owed[0]["id"], opened["obligation"]);
@@ -54,12 +54,12 @@ async fn who_gave_up_is_owed_a_call_back_until_a_conversation_of_five_seconds() 
     assert_eq!(metrics["ringbook_obligations_open"], 1);
     assert_eq!(metrics["ringbook_obligations_overdue"], 0);
 
-    let caller = company.call(CLIENT, Intent::patient());
+    let caller = company.call_from(3, CLIENT, Intent::patient());
     let again = |frame: &Value| frame["call"] != opened["call"];
     let (_, card) = manager.frame("call.offered", again).await;
     assert_eq!(card["obligations"][0]["id"], opened["obligation"]);
     let (_, closed) = manager.frame("obligation.closed", |_| true).await;
-    assert_eq!(caller.wait_for_end(), Outcome::HungUp);
+    assert_eq!(caller.wait_for_end(), Outcome::Ended);
     assert_eq!(closed["obligation"], opened["obligation"]);
     assert_eq!(closed["closed_by"], "conversation");
     assert_eq!(closed["closed_call"], card["call"]);

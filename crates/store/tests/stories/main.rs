@@ -15,6 +15,7 @@ mod card;
 mod company;
 mod contacts;
 mod crash;
+mod desk;
 mod identification;
 mod journal;
 mod obligation;

@@ -4,114 +4,20 @@ use std::time::Duration;
 
 use call::{Event, EventKind};
 use crm::{
-    Base, Calls, Cards, Entry, Error, Identification, Journal, Journalled, LineData, Membership,
-    Number, NumberKind, Obligation, ObligationCounts, ObligationFilter, ObligationState,
-    Obligations, OrganisationData, PageRequest, PersonData, Repository, obligation::LEAST_TALK_MS,
+    Base, Calls, Cards, Entry, Error, Identification, Journal, LineData, Membership, Number,
+    NumberKind, Obligation, ObligationCounts, ObligationFilter, ObligationState, Obligations,
+    OrganisationData, PageRequest, PersonData, Repository, obligation::LEAST_TALK_MS,
 };
-use model::{CallId, ClientRef, LineId, ObligationEnd, ObligationId, UserId};
+use model::{CallId, ClientRef, ObligationEnd, ObligationId, UserId};
 use rstest::rstest;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
-use store::Store;
 
-use crate::scene::{Kind, Scene, Script, UNKNOWN, line, person, person_data, scene, user};
+use crate::{
+    desk::Desk,
+    scene::{Kind, Script, UNKNOWN, person, person_data, user},
+};
 
 const HERS: &str = "+79160000001";
 const HER_OTHER: &str = "+79160000002";
-
-/// A company with one line and one agent.
-struct Desk {
-    scene: Scene,
-    line: LineId,
-    anna: UserId,
-}
-
-impl Desk {
-    async fn new(kind: Kind) -> Self {
-        let scene = scene(kind).await;
-        let line = line(&scene.store, "+74950000001").await.id;
-        let anna = user(&scene.store, "Anna").await.id;
-        Self { scene, line, anna }
-    }
-
-    fn store(&self) -> &Store {
-        &self.scene.store
-    }
-
-    async fn script(&self, number: &str) -> Script {
-        Script::new(self.store(), number, self.line, self.anna).await
-    }
-
-    async fn miss(&self, number: &str) -> CallId {
-        self.script(number).await.miss(self.store()).await.call
-    }
-
-    /// A conversation with `number`, whoever called.
-    async fn talk(&self, number: &str, talk_ms: u64, direction: &str) -> CallId {
-        let mut script = self.script(number).await;
-        let mut facts = vec![script.arrived(), script.offered(0)];
-        facts.extend(script.answered());
-        self.store().append(facts).await.unwrap();
-        if direction != "inbound" {
-            let turned = format!(
-                "UPDATE calls SET direction = '{direction}', number_to = number_from, \
-                 number_from = '+74950000001' WHERE id = {}",
-                script.call
-            );
-            self.by_hand(&turned).await;
-        }
-        let ended = script.ended(talk_ms);
-        self.store().append(vec![ended]).await.unwrap();
-        script.call
-    }
-
-    /// What no fact of today brings about.
-    async fn by_hand(&self, sql: &str) {
-        let url = &self.scene.place.url;
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let mut conn = SqliteConnection::connect(path).await.unwrap();
-            conn.execute(sqlx::raw_sql(sql)).await.unwrap();
-        } else {
-            let mut conn = PgConnection::connect(url).await.unwrap();
-            conn.execute(sqlx::raw_sql(sql)).await.unwrap();
-        }
-    }
-
-    async fn list(&self, filter: ObligationFilter) -> Vec<Obligation> {
-        let page = PageRequest::default();
-        let page = Obligations::list(self.store(), &filter, &page).await;
-        page.unwrap().items
-    }
-
-    async fn open(&self) -> Vec<Obligation> {
-        self.list(ObligationFilter {
-            state: Some(ObligationState::Open),
-            ..ObligationFilter::default()
-        })
-        .await
-    }
-
-    async fn the_open_one(&self) -> Obligation {
-        let mut open = self.open().await;
-        assert_eq!(open.len(), 1, "{open:?}");
-        open.remove(0)
-    }
-
-    async fn read(&self, id: ObligationId) -> Obligation {
-        Obligations::read(self.store(), id).await.unwrap()
-    }
-
-    /// The facts that the journal made itself.
-    async fn made(&self) -> Vec<Journalled<Event>> {
-        let entries = self.store().read_after(0, 1_000).await.unwrap();
-        let own = |it: &Journalled<Event>| it.event.kind.name().starts_with("obligation.");
-        entries.into_iter().filter(own).collect()
-    }
-
-    async fn made_names(&self) -> Vec<&'static str> {
-        let made = self.made().await;
-        made.iter().map(|it| it.event.kind.name()).collect()
-    }
-}
 
 fn closed_by(obligation: &Obligation) -> Option<CallId> {
     match &obligation.closed.as_ref()?.end {
