@@ -10,9 +10,10 @@ use cti::Closed;
 use model::ObligationId;
 use serde_json::{Value, json};
 use support::{
-    ANNA_NUMBER, Company, FREE_NUMBER, Room, STRANGER, Screen, ended, kinds, missed, offered,
+    ANNA_NUMBER, Company, FREE_NUMBER, Room, SOON, STRANGER, Screen, ended, kinds, missed, offered,
     ringing, started,
 };
+use tokio::time::timeout;
 
 /// The frames up to and with the first of this type.
 async fn until(screen: &mut Screen, kind: &str) -> Vec<Value> {
@@ -155,8 +156,10 @@ async fn one_waived_while_facts_wait_is_told_before_them_and_each_once() {
     let mut call = room.offer(FREE_NUMBER, anna).await;
     frames.extend(until(&mut screen, "call.offered").await);
     room.gate.send(false).unwrap();
-    // Written, as far as the desk knows, when the other is waived.
+    room.asked.mark_unchanged();
     let held = room.begin_commit(&mut call, started(anna)).await;
+    // Being written, as far as the desk knows, when the other is waived.
+    timeout(SOON, room.asked.changed()).await.unwrap().unwrap();
     waive(&room).await;
     room.gate.send(true).unwrap();
     room.end_of(held).await;

@@ -41,12 +41,14 @@ pub const STRANGER: &str = "+79161112233";
 pub struct GatedJournal {
     store: Store,
     open: watch::Receiver<bool>,
+    asked: watch::Sender<u64>,
     broken: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]
 impl Journal<Event> for GatedJournal {
     async fn append(&self, batch: Vec<Entry<Event>>) -> crm::Result<Vec<i64>> {
+        self.asked.send_modify(|times| *times += 1);
         let mut open = self.open.clone();
         let _ = open.wait_for(|open| *open).await;
         self.store.append(batch).await
@@ -270,6 +272,8 @@ pub struct Room {
     pub hub: Hub,
     /// Opens and closes the journal.
     pub gate: watch::Sender<bool>,
+    /// How often the journal was asked to write.
+    pub asked: watch::Receiver<u64>,
     /// The journal cannot be read.
     pub broken: Arc<AtomicBool>,
     /// Opens and closes the cards.
@@ -288,11 +292,13 @@ impl Room {
     pub async fn with(company: Company, settings: Settings) -> Self {
         let (gate, open) = watch::channel(true);
         let (cards, cards_open) = watch::channel(true);
+        let (asked, times_asked) = watch::channel(0);
         let broken = Arc::new(AtomicBool::new(false));
         let deps = Deps {
             journal: Arc::new(GatedJournal {
                 store: company.store.clone(),
                 open,
+                asked,
                 broken: Arc::clone(&broken),
             }),
             base: Arc::new(GatedBase {
@@ -310,6 +316,7 @@ impl Room {
             company,
             hub,
             gate,
+            asked: times_asked,
             broken,
             cards,
             effects,
