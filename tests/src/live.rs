@@ -137,7 +137,11 @@ pub fn dialler(
         intent,
         own_chance(),
     );
-    Live::start(caller.with_account(user, secret), Wire::Udp(bound(address)), switch)
+    Live::start(
+        caller.with_account(user, secret),
+        Wire::Udp(bound(address)),
+        switch,
+    )
 }
 
 /// A telephone that registers over a TCP connection.

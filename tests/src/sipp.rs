@@ -37,7 +37,8 @@ impl Sipp {
         let mut command = Command::new("sipp");
         command
             .arg(remote.to_string())
-            .args(["-s", line, "-key", "number", number]);
+            .args(["-s", line, "-key", "number", number])
+            .args(["-t", transport]);
         Self::run(command, name, folder, local)
     }
 
@@ -54,7 +55,6 @@ impl Sipp {
         let process = command
             .arg("-sf")
             .arg(scenario)
-            .args(["-t", transport])
             .args([
                 "-i",
                 &local.ip().to_string(),

@@ -36,6 +36,7 @@ fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
     assert!(played.status.success(), "{text}{trouble}");
     // The three that are told and the one that keeps a manager busy; the fourth caller gives up.
     assert_eq!(recordings(&folder.path().join("recordings")), 4, "{text}");
+    assert!(text.contains("is owed a call back by"), "{text}");
 }
 
 #[test]

@@ -79,6 +79,24 @@ async fn metrics(
             value = (counter.read)(),
         );
     }
+    // Without them if the store does not answer: the other numbers tell why.
+    if let Ok(counts) = state.base.obligations().counts().await {
+        let gauges = [
+            ("open", "Calls back that are owed to clients.", counts.open),
+            (
+                "overdue",
+                "Those of them whose deadline has passed.",
+                counts.overdue,
+            ),
+        ];
+        for (which, help, value) in gauges {
+            let name = format!("ringbook_obligations_{which}");
+            let _ = writeln!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+            );
+        }
+    }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Ok((kind, text).into_response())
 }

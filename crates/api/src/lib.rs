@@ -21,6 +21,7 @@ pub mod lines;
 pub mod listener;
 pub mod moment;
 pub mod notes;
+pub mod obligations;
 pub mod openapi;
 pub mod orders;
 pub mod organisations;

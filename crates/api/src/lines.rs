@@ -1,7 +1,10 @@
 //! Our numbers that the world dials, and who serves them.
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use crm::{LineData, LineFilter, LineSkill};
+use crm::{
+    LineData, LineFilter, LineSkill,
+    obligation::{MOST_CALLBACK_MINUTES, USUAL_CALLBACK_MINUTES},
+};
 use garde::Validate;
 use model::{LineId, UserId};
 use serde::{Deserialize, Serialize};
@@ -55,6 +58,11 @@ pub struct LineFields {
     #[serde(default = "yes")]
     #[garde(skip)]
     pub recorded: bool,
+    /// How soon a call missed on this line is to be called back, in minutes (1–10,080); 30 unless said
+    /// otherwise.
+    #[serde(default = "usual_callback")]
+    #[garde(range(min = 1, max = MOST_CALLBACK_MINUTES))]
+    pub callback_minutes: u32,
     /// Who serves it how well.
     #[serde(default)]
     #[garde(length(max = MOST_SKILLS), dive)]
@@ -74,6 +82,10 @@ pub struct SkillFields {
     pub level: u8,
 }
 
+fn usual_callback() -> u32 {
+    USUAL_CALLBACK_MINUTES
+}
+
 fn yes() -> bool {
     true
 }
@@ -89,6 +101,7 @@ impl Fields for LineFields {
             channel: data.channel,
             ring_timeout_secs: data.ring_timeout_secs,
             recorded: data.recorded,
+            callback_minutes: data.callback_minutes,
             skills: skills_out(&data.skills),
         }
     }
@@ -105,6 +118,7 @@ impl TryFrom<LineFields> for LineData {
             channel: fields.channel,
             ring_timeout_secs: fields.ring_timeout_secs,
             recorded: fields.recorded,
+            callback_minutes: fields.callback_minutes,
             skills: skills_in(&fields.skills)?,
         })
     }

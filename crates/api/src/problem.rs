@@ -294,6 +294,9 @@ impl From<crm::Error> for Problem {
         match error {
             crm::Error::NotFound(what) => Self::not_found(format_args!("this {what}")),
             crm::Error::Conflict { .. } => Self::crossed(),
+            crm::Error::Over(what) => {
+                Self::conflict("state", format!("this {what} is not open any more"))
+            }
             crm::Error::Taken { field } => {
                 Self::conflict(field, "is taken already; choose another one")
             }

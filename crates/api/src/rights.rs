@@ -2,7 +2,7 @@
 //!
 //! [`TABLE`] says who may use a route at all; [`guard`] asks it before any handler runs, and a route
 //! that does not stand in it is closed. The functions below it say who may see and change which
-//! client, call, deal or task.
+//! client, call, deal, task or obligation.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use crm::Role;
+use crm::{Obligation, Role};
 use model::{CallId, ClientRef, UserId};
 
 use crate::{ApiState, agents, problem::Problem, session::Identity};
@@ -87,6 +87,9 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/deals/{id}", User, User),
         ("/api/v1/tasks", User, User),
         ("/api/v1/tasks/{id}", User, User),
+        ("/api/v1/obligations", User, Administrator),
+        ("/api/v1/obligations/{id}", User, Administrator),
+        ("/api/v1/obligations/{id}/waive", Leader, Leader),
         ("/api/v1/calls", User, User),
         ("/api/v1/calls/{id}", User, User),
         ("/api/v1/calls/{id}/route", User, User),
@@ -199,6 +202,15 @@ pub async fn see_call(state: &ApiState, who: &Identity, call: CallId) -> Result<
         return Ok(());
     }
     Err(Problem::from(crm::Error::NotFound("call")))
+}
+
+/// Whether the user may see an obligation: their own, and those that nobody is responsible for.
+pub fn see_obligation(who: &Identity, owed: &Obligation) -> Result<(), Problem> {
+    let own = owed.responsible.is_none_or(|agent| agent == who.user);
+    if who.role != Role::Agent || own {
+        return Ok(());
+    }
+    Err(Problem::from(crm::Error::NotFound("obligation")))
 }
 
 /// Everything belongs to leaders; to agents their own and unassigned clients.

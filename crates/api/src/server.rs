@@ -18,7 +18,7 @@ use crate::{
     body::MOST_BODY_BYTES,
     calls, deals, devices, events, health, interactions, lines,
     listener::{Bounded, Peer},
-    notes,
+    notes, obligations,
     openapi::{self, Document},
     orders, organisations, password, persons,
     problem::Problem,
@@ -38,6 +38,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(notes::router())
         .merge(deals::router())
         .merge(tasks::router())
+        .merge(obligations::router())
         .merge(calls::router())
         .merge(orders::router())
         .merge(recordings::router())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    CallId, CallerIdentity, DeviceId, DialogSnapshot, EventId, Explanation, LineId, RecordingGap,
-    Rule, TrunkId, UserId, Utc,
+    CallId, CallerIdentity, ClientRef, DeviceId, DialogSnapshot, EventId, Explanation, LineId,
+    ObligationEnd, ObligationId, RecordingGap, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,42 @@ pub enum EventKind {
         /// Why there is no audio or less than there should be.
         error: Option<String>,
     },
+    /// The call was missed, and the client is owed a call back (H5). Made by the journal itself, as
+    /// the next: it alone knows whether one is owed already.
+    #[serde(rename = "obligation.opened")]
+    ObligationOpened {
+        /// Which.
+        obligation: ObligationId,
+        /// Whom to call, as far as known.
+        client: ClientRef,
+        /// The name to show.
+        client_name: Option<String>,
+        /// The number that called, in its normal form.
+        number: String,
+        /// The line called.
+        line: Option<LineId>,
+        /// Who is to call: the client's manager, else the agent offered the call last.
+        responsible: Option<UserId>,
+        /// By when.
+        due: Utc,
+    },
+    /// A call back is not owed any more.
+    #[serde(rename = "obligation.closed")]
+    ObligationClosed {
+        /// Which.
+        obligation: ObligationId,
+        /// To whom it was owed.
+        client: ClientRef,
+        /// The name to show.
+        client_name: Option<String>,
+        /// The number that called, in its normal form.
+        number: String,
+        /// Who was to call.
+        responsible: Option<UserId>,
+        /// By a conversation (in the call of this event), or waived.
+        #[serde(flatten)]
+        end: ObligationEnd,
+    },
 }
 
 impl EventKind {
@@ -240,6 +276,8 @@ impl EventKind {
             Self::Identified { .. } => "call.identified",
             Self::Ended { .. } => "call.ended",
             Self::RecordingReady { .. } => "recording.ready",
+            Self::ObligationOpened { .. } => "obligation.opened",
+            Self::ObligationClosed { .. } => "obligation.closed",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::{
     Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData, Users,
+    Obligations, OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData,
+    Users,
 };
 
 /// All repositories of one database.
@@ -29,6 +30,8 @@ pub trait Base: Send + Sync {
     fn deals(&self) -> &dyn Repository<DealData>;
     /// Tasks of users.
     fn tasks(&self) -> &dyn Repository<TaskData>;
+    /// Calls back that are owed to clients.
+    fn obligations(&self) -> &dyn Obligations;
     /// The history.
     fn interactions(&self) -> &dyn Interactions;
     /// The calls.

@@ -1,7 +1,7 @@
 //! What an agent sees when the phone rings, and before (S1–S3).
 
 use async_trait::async_trait;
-use model::{CallerIdentity, ClientRef, Flag, OrganisationId, UserId, Utc};
+use model::{CallId, CallerIdentity, ClientRef, Flag, ObligationId, OrganisationId, UserId, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{Deal, Interaction, Note, Result, Task};
@@ -41,13 +41,23 @@ pub struct CardClient {
     pub flags: Vec<Flag>,
 }
 
-/// Something promised to a client. None are kept yet: the list on a card is empty.
+/// A call back that is owed to the caller (H5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Obligation {
-    /// What was promised.
-    pub title: String,
-    /// By when.
+pub struct CardObligation {
+    /// Which.
+    pub id: ObligationId,
+    /// By when to call.
     pub due: Utc,
+    /// When the first missed call ended.
+    pub opened_at: Utc,
+    /// How many calls were missed since.
+    pub missed_calls: u32,
+    /// The last of them.
+    pub last_call: CallId,
+    /// Who is to call.
+    pub responsible: Option<UserId>,
+    /// The number that called.
+    pub number: String,
 }
 
 /// The card: everything known about the caller. The lists are those of the first client.
@@ -61,14 +71,14 @@ pub struct Card {
     pub deals: Vec<Deal>,
     /// Open tasks, the one due first at the top; at most [`Card::MOST`].
     pub tasks: Vec<Task>,
-    /// What was promised and is not done.
-    pub obligations: Vec<Obligation>,
+    /// Open obligations, the one due first at the top; at most [`Card::MOST`].
+    pub obligations: Vec<CardObligation>,
     /// Notes, newest first; at most [`Card::MOST`].
     pub notes: Vec<Note>,
 }
 
 impl Card {
-    /// Most deals, tasks and notes on a card.
+    /// Most deals, tasks, obligations and notes on a card.
     pub const MOST: usize = 20;
     /// Most interactions on a card.
     pub const MOST_INTERACTIONS: usize = 5;
@@ -77,6 +87,7 @@ impl Card {
 /// Reads cards.
 #[async_trait]
 pub trait Cards: Send + Sync {
-    /// The card for an identified caller, in one round trip to the database.
+    /// The card of a caller, in one round trip to the database; of one whom nobody knows, what is owed to
+    /// the number.
     async fn card(&self, caller: &CallerIdentity) -> Result<Card>;
 }

@@ -17,6 +17,9 @@ pub enum Error {
         /// The version it has now.
         current: i64,
     },
+    /// It has ended and can be changed no more.
+    #[error("the {0} is not open any more")]
+    Over(&'static str),
     /// Another record has this value already, and it must be unique.
     #[error("this {field} is taken")]
     Taken {

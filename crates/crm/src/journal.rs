@@ -49,7 +49,8 @@ impl Audience {
 #[async_trait]
 pub trait Journal<E>: Send + Sync {
     /// Writes the entries in their order in one transaction, with everything that is made from
-    /// them, and returns their places. An event that is there already keeps its place and changes
+    /// them, and returns their places. Facts that follow from them (an obligation opened or closed) get the
+    /// places behind; [`Journal::read_after`] has them. An event that is there already keeps its place and changes
     /// nothing. Waits while the database is busy; [`crate::Error::Full`] if too many wait already,
     /// and then nothing was taken.
     async fn append(&self, batch: Vec<Entry<E>>) -> Result<Vec<i64>>;

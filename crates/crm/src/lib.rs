@@ -18,6 +18,7 @@ pub mod journal;
 pub mod line;
 pub mod note;
 pub mod number;
+pub mod obligation;
 pub mod organisation;
 pub mod page;
 pub mod person;
@@ -31,7 +32,7 @@ pub mod user;
 
 pub use base::Base;
 pub use call::{Call, CallFilter, Calls, Direction, Offer, Recording, Route};
-pub use card::{Card, CardClient, CardMember, CardName, Cards, Obligation};
+pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
 pub use device::{Device, DeviceData, DeviceFilter};
 pub use error::{Error, Result};
@@ -42,6 +43,9 @@ pub use journal::{Audience, Entry, Journal, Journalled};
 pub use line::{Line, LineData, LineFilter, LineSkill};
 pub use note::{Note, NoteData, NoteFilter};
 pub use number::{NormalNumber, Number, NumberKind, Numbering};
+pub use obligation::{
+    Obligation, ObligationClosing, ObligationCounts, ObligationFilter, ObligationState, Obligations,
+};
 pub use organisation::{Organisation, OrganisationData, OrganisationFilter};
 pub use page::{Page, PageRequest};
 pub use person::{Membership, Person, PersonData, PersonFilter};

@@ -24,6 +24,8 @@ pub struct LineData {
     pub ring_timeout_secs: Option<u32>,
     /// Conversations on this line are recorded.
     pub recorded: bool,
+    /// How soon a call missed on this line is to be called back, in minutes (H5).
+    pub callback_minutes: u32,
     /// Who serves it how well; a user stands here once.
     #[serde(default)]
     pub skills: Vec<LineSkill>,

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use call::OfferEnd;
-use crm::{Card, CardClient, CardMember, CardName, Direction};
-use model::{CallId, CallerIdentity, DealId, InteractionId, LineId, NoteId, Rule, TaskId, UserId};
+use crm::{Card, CardClient, CardMember, CardName, CardObligation, Direction};
+use model::{
+    CallId, CallerIdentity, DealId, InteractionId, LineId, NoteId, ObligationId, Rule, TaskId,
+    UserId,
+};
 use serde::Serialize;
 
 use crate::{
@@ -92,8 +95,13 @@ struct TaskView<'a> {
 
 #[derive(Debug, Serialize)]
 struct ObligationView<'a> {
-    title: &'a str,
+    id: ObligationId,
+    number: &'a str,
+    opened_at: Moment,
     due: Moment,
+    missed_calls: u32,
+    last_call: CallId,
+    responsible: Option<Named<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +119,7 @@ impl<'a> CardView<'a> {
         caller: &'a CallerIdentity,
         line: Option<&'a LineOnCard>,
         card: Option<&'a Card>,
-        roster: &Roster,
+        roster: &'a Roster,
     ) -> Self {
         let number = Some(caller.number.as_str()).filter(|number| !number.is_empty());
         let region = caller.region.as_deref();
@@ -133,14 +141,7 @@ impl<'a> CardView<'a> {
             interactions: each(card, |card| &card.interactions, interaction),
             deals: each(card, |card| &card.deals, deal),
             tasks: each(card, |card| &card.tasks, task),
-            obligations: each(
-                card,
-                |card| &card.obligations,
-                |obligation| ObligationView {
-                    title: &obligation.title,
-                    due: Moment(obligation.due),
-                },
-            ),
+            obligations: each(card, |card| &card.obligations, |it| obligation(it, roster)),
             notes: each(card, |card| &card.notes, note),
             colleagues: None,
             draft: (!known).then_some(Draft {
@@ -148,7 +149,7 @@ impl<'a> CardView<'a> {
                 region,
                 channel,
             }),
-            partial: card.is_none() && known,
+            partial: card.is_none() && (known || number.is_some()),
         }
     }
 
@@ -205,6 +206,18 @@ fn task(task: &crm::Task) -> TaskView<'_> {
         title: &task.data.title,
         assignee: task.data.assignee,
         due: task.data.due.map(Moment),
+    }
+}
+
+fn obligation<'a>(owed: &'a CardObligation, roster: &'a Roster) -> ObligationView<'a> {
+    ObligationView {
+        id: owed.id,
+        number: &owed.number,
+        opened_at: Moment(owed.opened_at),
+        due: Moment(owed.due),
+        missed_calls: owed.missed_calls,
+        last_call: owed.last_call,
+        responsible: owed.responsible.map(|agent| roster.named(agent)),
     }
 }
 

@@ -190,6 +190,18 @@ impl Commits {
         complete.then_some((self.first, front))
     }
 
+    /// The first place of that commit; 0 if the journal refused it.
+    pub(crate) fn front_place(&mut self) -> Option<i64> {
+        let (_, front) = self.front()?;
+        let seqs = front.seqs.as_deref().unwrap_or_default();
+        Some(seqs.first().copied().unwrap_or(0))
+    }
+
+    /// Everything that is durable has been handed out.
+    pub(crate) fn nothing_written(&self) -> bool {
+        self.written == 0
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Commit> {
         let commit = self.queue.pop_front()?;
         self.first += 1;

@@ -51,6 +51,8 @@ pub struct Desk {
     ends: Ends,
     reads: FuturesUnordered<BoxFuture<'static, Answer>>,
     retry_at: Option<Instant>,
+    /// The journal is being read for what stands before the next frames.
+    catching_up: bool,
 }
 
 type Written = crm::Result<Vec<i64>>;
@@ -69,6 +71,7 @@ impl Desk {
             ends: Ends::default(),
             reads: FuturesUnordered::new(),
             retry_at: None,
+            catching_up: false,
         }
     }
 
@@ -100,11 +103,16 @@ impl Desk {
                     }
                 }
                 () = self.ends.sent(), if self.ends.wait() => {}
+                () = self.hub.growth() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.handle_deadlines();
                 }
             }
             self.publish_ready();
+            if writing.is_none() && self.commits.nothing_written() {
+                // Behind the last facts of ours; before others their places say what is missing.
+                self.catch_up(self.deps.journal.last_seq());
+            }
             if writing.is_none() && self.retry_at.is_none() {
                 writing = self.write();
             }
@@ -296,6 +304,13 @@ impl Desk {
                     }
                 };
             }
+            Answer::Entries { until, entries } => {
+                self.catching_up = false;
+                match entries {
+                    Some(entries) => self.hub.publish_entries(&entries, until),
+                    None => self.hub.give_up(until),
+                }
+            }
             Answer::Audience { ticket, audience } => {
                 if let Some(commit) = self.commits.find(ticket) {
                     commit.audience = audience.map_or(Needed::Missing, Needed::Is);
@@ -341,7 +356,13 @@ impl Desk {
 
     /// Hands out what is durable, in the order of the journal.
     fn publish_ready(&mut self) {
-        while let Some((ticket, front)) = self.commits.front() {
+        while let Some(place) = self.commits.front_place() {
+            if !self.catch_up(place - 1) {
+                return;
+            }
+            let Some((ticket, front)) = self.commits.front() else {
+                return;
+            };
             let (call, offer) = (front.effect.call, front.offer);
             if !publish(&self.hub, front, false) {
                 // Somebody has connected since the commit began.
@@ -350,6 +371,25 @@ impl Desk {
             self.commits.pop();
             self.frames_sent(call, offer);
         }
+    }
+
+    /// Whether everything up to `until` has been handed out. What the desk did not give itself (the
+    /// consequences that the journal draws, and changes by hand) is read from the journal first.
+    fn catch_up(&mut self, until: i64) -> bool {
+        if self.catching_up {
+            return false;
+        }
+        let Some(after) = self.hub.untold(until) else {
+            return true;
+        };
+        self.catching_up = true;
+        let journal = Arc::clone(&self.deps.journal);
+        self.read(Read::Entries {
+            journal,
+            after,
+            until,
+        });
+        false
     }
 
     fn handle_deadlines(&mut self) {

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use call::{Cause, Event, EventKind, Lead, OfferEnd, Party};
 use crm::Card;
-use model::{AgentChanged, AgentState, CallId, CallerIdentity, DeviceId, EventId, LineId, UserId};
+use model::{
+    AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, DeviceId, EventId, LineId,
+    ObligationEnd, ObligationId, UserId,
+};
 use serde::Serialize;
 
 use crate::{
     card::{CardView, PastOffer, Why},
     clock::{self, Moment},
     cursor::Cursor,
-    roster::Roster,
+    roster::{Named, Roster},
 };
 
 /// A frame as sent: text that all its receivers share.
@@ -89,7 +92,29 @@ enum Body<'a> {
         gaps_ms: u64,
         error: Option<&'a str>,
     },
+    ObligationOpened {
+        #[serde(flatten)]
+        owed: Owed<'a>,
+        line: Option<LineId>,
+        due: Moment,
+    },
+    ObligationClosed {
+        #[serde(flatten)]
+        owed: Owed<'a>,
+        #[serde(flatten)]
+        end: &'a ObligationEnd,
+    },
     Bare {},
+}
+
+/// To whom a call back is or was owed, and who is to call.
+#[derive(Debug, Serialize)]
+struct Owed<'a> {
+    obligation: ObligationId,
+    client: ClientRef,
+    client_name: Option<&'a str>,
+    number: &'a str,
+    responsible: Option<Named<'a>>,
 }
 
 /// Whether clients are told of this fact by a frame of its own.
@@ -188,6 +213,9 @@ pub(crate) fn write(
             gaps_ms: *gaps_ms,
             error: error.as_deref(),
         },
+        EventKind::ObligationOpened { .. } | EventKind::ObligationClosed { .. } => {
+            obligation(&event.kind, roster)
+        }
         EventKind::Arrived { .. }
         | EventKind::Dialled { .. }
         | EventKind::Routed { .. }
@@ -207,6 +235,49 @@ pub(crate) fn write(
         call: event.call,
         body,
     })
+}
+
+/// The body of a fact about an obligation; bare for any other.
+fn obligation<'a>(kind: &'a EventKind, roster: &'a Roster) -> Body<'a> {
+    match kind {
+        EventKind::ObligationOpened {
+            obligation,
+            client,
+            client_name,
+            number,
+            line,
+            responsible,
+            due,
+        } => Body::ObligationOpened {
+            owed: Owed {
+                obligation: *obligation,
+                client: *client,
+                client_name: client_name.as_deref(),
+                number,
+                responsible: responsible.map(|agent| roster.named(agent)),
+            },
+            line: *line,
+            due: Moment(*due),
+        },
+        EventKind::ObligationClosed {
+            obligation,
+            client,
+            client_name,
+            number,
+            responsible,
+            end,
+        } => Body::ObligationClosed {
+            owed: Owed {
+                obligation: *obligation,
+                client: *client,
+                client_name: client_name.as_deref(),
+                number,
+                responsible: responsible.map(|agent| roster.named(agent)),
+            },
+            end,
+        },
+        _ => Body::Bare {},
+    }
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use call::{EffectEnd, EffectId, Event, EventKind};
-use crm::{Audience, Card};
+use crm::{Audience, Card, Journalled};
 use model::{AgentChanged, CallId, Directory, UserId};
 use tokio::{
     sync::{Notify, mpsc},
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     state: Mutex<State>,
     presence_changed: Notify,
+    journal_grew: Notify,
 }
 
 pub(crate) struct State {
@@ -91,6 +92,7 @@ impl Hub {
             counters: Counters::default(),
             state: Mutex::new(state),
             presence_changed: Notify::new(),
+            journal_grew: Notify::new(),
         }))
     }
 
@@ -183,6 +185,16 @@ impl Hub {
                 next_round = Instant::now() + settings.presence_interval;
             }
         }
+    }
+
+    /// Something that the desk did not give may stand in the journal now: a change by hand that is a fact,
+    /// such as an obligation waived. The desk hands it out.
+    pub fn journal_grew(&self) {
+        self.0.journal_grew.notify_one();
+    }
+
+    pub(crate) async fn growth(&self) {
+        self.0.journal_grew.notified().await;
     }
 
     /// The names of agents and lines are now these.
@@ -287,6 +299,48 @@ impl Hub {
             }
         }
         true
+    }
+}
+
+impl Hub {
+    /// What the journal holds up to `until` and has not been handed out: the place behind which that
+    /// begins. None if there is nothing, or nobody to hand it to.
+    pub(crate) fn untold(&self, until: i64) -> Option<i64> {
+        let mut state = self.0.state();
+        if state.published >= until {
+            return None;
+        }
+        if state.clients.len() > 0 {
+            return Some(state.published);
+        }
+        state.published = until;
+        None
+    }
+
+    /// Hands out entries read from the journal, which are all there are up to `until`.
+    pub(crate) fn publish_entries(&self, entries: &[Journalled<Event>], until: i64) {
+        for entry in entries.iter().filter(|entry| entry.seq <= until) {
+            self.publish(&Publication {
+                events: std::slice::from_ref(&entry.event),
+                seqs: Some(&[entry.seq]),
+                audience: &entry.audience,
+                audience_known: true,
+                card_known: true,
+                facts: &OfferFacts::default(),
+                card: None,
+                again: false,
+            });
+        }
+        let mut state = self.0.state();
+        state.published = state.published.max(until);
+    }
+
+    /// What stands in the journal up to `until` cannot be read: every client is to come back with its
+    /// cursor and read it then.
+    pub(crate) fn give_up(&self, until: i64) {
+        let mut state = self.0.state();
+        state.clients.close(None, Closed::Unavailable);
+        state.published = state.published.max(until);
     }
 }
 

@@ -9,7 +9,8 @@ use crate::Utc;
 /// Milliseconds between the Unix epoch and 2020-01-01T00:00:00Z, where our ids begin to count.
 const EPOCH_MS: i64 = 1_577_836_800_000;
 const NODE_BITS: u32 = 10;
-const SEQUENCE_BITS: u32 = 12;
+const MAKER_BITS: u32 = 1;
+const SEQUENCE_BITS: u32 = 11;
 
 /// The text is not an id: ids are positive decimal numbers of at most 63 bits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,17 +84,21 @@ ids! {
     InteractionId;
     /// A recording of a conversation.
     RecordingId;
+    /// A call back that is owed to a client.
+    ObligationId;
     /// A logged-in session.
     SessionId;
 }
 
-/// Makes time-ordered ids: 41 bits of milliseconds since 2020, 10 bits of node, 12 bits of sequence.
+/// Makes time-ordered ids: 41 bits of milliseconds since 2020, 10 bits of node, one bit of maker, 11 bits of
+/// sequence.
 ///
-/// Within one maker ids rise strictly, also when the clock steps back or more than 4,096 are asked
-/// for in a millisecond (the maker then runs ahead of the clock).
+/// Within one maker ids rise strictly, also when the clock steps back or more than 2,048 are asked
+/// for in a millisecond (the maker then runs ahead of the clock). The two makers of a node never make the same id.
 #[derive(Clone, Debug)]
 pub struct IdMaker {
     node: i64,
+    maker: i64,
     last: i64,
 }
 
@@ -102,7 +107,16 @@ impl IdMaker {
     pub fn new(node: u16) -> Self {
         Self {
             node: i64::from(node) & ((1 << NODE_BITS) - 1),
+            maker: 0,
             last: 0,
+        }
+    }
+
+    /// The other maker of the node: the journal's writer adds facts to those that the switch makes.
+    pub fn second(node: u16) -> Self {
+        Self {
+            maker: 1,
+            ..Self::new(node)
         }
     }
 
@@ -112,8 +126,11 @@ impl IdMaker {
         let ticks = (ms << SEQUENCE_BITS).max(self.last + 1);
         self.last = ticks;
         let sequence = ticks & ((1 << SEQUENCE_BITS) - 1);
-        let ms = ticks >> SEQUENCE_BITS;
-        (ms << (NODE_BITS + SEQUENCE_BITS)) | (self.node << SEQUENCE_BITS) | sequence
+        let (ms, low_bits) = (ticks >> SEQUENCE_BITS, MAKER_BITS + SEQUENCE_BITS);
+        (ms << (NODE_BITS + low_bits))
+            | (self.node << low_bits)
+            | (self.maker << SEQUENCE_BITS)
+            | sequence
     }
 }
 
@@ -129,10 +146,23 @@ mod tests {
             for _ in 0..5_000 {
                 let id = maker.make(Utc::from_micros((EPOCH_MS + ms) * 1_000));
                 assert!(id > last);
-                assert_eq!((id >> SEQUENCE_BITS) & 1023, 3);
+                assert_eq!((id >> (MAKER_BITS + SEQUENCE_BITS)) & 1023, 3);
                 last = id;
             }
         }
+    }
+
+    #[test]
+    fn the_two_makers_of_a_node_never_make_the_same_id() {
+        let (mut first, mut second) = (IdMaker::new(3), IdMaker::second(3));
+        let mut ids = |ms: i64| {
+            let utc = Utc::from_micros((EPOCH_MS + ms) * 1_000);
+            [first.make(utc), second.make(utc)]
+        };
+        let mut made: Vec<i64> = (0..5_000).flat_map(|n| ids(n / 2_500)).collect();
+        made.sort_unstable();
+        made.dedup();
+        assert_eq!(made.len(), 10_000);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod caller;
 pub mod explain;
 pub mod id;
+pub mod obligation;
 pub mod presence;
 pub mod records;
 pub mod time;
@@ -15,8 +16,10 @@ pub use caller::{CallerIdentity, CallerMatch, ClientRef, Flag};
 pub use explain::{Considered, Explanation, PassedOver, Rule, Verdict};
 pub use id::{
     CallId, DealId, DeviceId, EventId, IdMaker, InteractionId, LineId, NoteId, NumberId,
-    OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId, UserId,
+    ObligationId, OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId,
+    UserId,
 };
+pub use obligation::ObligationEnd;
 pub use presence::{AgentChanged, AgentState, AwayReason};
 pub use records::{
     Agent, Binding, CallerId, Credentials, Device, DialogSnapshot, DigestOffer, Directory,

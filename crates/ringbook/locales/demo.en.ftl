@@ -15,6 +15,7 @@ demo-recording-file = { "  " }API: { $told } · file: { $length } · left, clien
 demo-heard = Heard at the telephones: the client { $client } of sound, the manager { $manager } of sound
 demo-history = History of { $client }: { $count } entry, this conversation
 demo-missed = In the history of { $client }: missed, no recording
+demo-owed = Read back from the API: { $client } is owed a call back by { $due }, responsible: { $manager }; only a conversation closes that
 demo-done = All calls went as they should, in { $time } with the start.
 demo-look-files = Left for inspection: { $folder } (ringbook.toml, ringbook.db, recordings/, heard/, ringbook.log, logins.txt)
 demo-look-trace = Why a call went where it went: ringbook trace { $number } --config { $config }

@@ -15,6 +15,7 @@ demo-recording-file = { "  " }API: { $told } · файл: { $length } · сле�
 demo-heard = Слышно в трубках: клиенту { $client } звука, менеджеру { $manager } звука
 demo-history = История клиента { $client }: записей { $count }, этот разговор
 demo-missed = В истории клиента { $client }: пропущенный звонок, записи нет
+demo-owed = Прочитано из API: { $client }, перезвонить до { $due }, отвечает { $manager }; закроет только разговор
 demo-done = Все звонки прошли как должно, за { $time } вместе с запуском.
 demo-look-files = Можно посмотреть: { $folder } (ringbook.toml, ringbook.db, recordings/, heard/, ringbook.log, logins.txt)
 demo-look-trace = Почему звонок попал именно туда: ringbook trace { $number } --config { $config }

@@ -38,7 +38,7 @@ CREATE TABLE lines (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     number_typed TEXT NOT NULL, number_normal TEXT NOT NULL,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, channel TEXT, channel_fold TEXT,
-    ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL
+    ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL, callback_minutes BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX lines_number ON lines (number_normal) WHERE removed_at IS NULL;
 
@@ -151,3 +151,17 @@ CREATE UNIQUE INDEX interactions_call ON interactions (call_id);
 CREATE INDEX interactions_person ON interactions (person_id, id);
 CREATE INDEX interactions_organisation ON interactions (organisation_id, id);
 CREATE INDEX interactions_agent ON interactions (agent, id);
+
+-- Calls back that are owed. creditor says to whom (person:ID, organisation:ID or number:E164): one is open for each.
+CREATE TABLE obligations (
+    id BIGINT PRIMARY KEY, creditor TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, number TEXT NOT NULL,
+    line_id BIGINT, responsible BIGINT, opened_at BIGINT NOT NULL, due BIGINT NOT NULL, missed_calls BIGINT NOT NULL,
+    first_call BIGINT NOT NULL, last_call BIGINT NOT NULL, last_missed_at BIGINT NOT NULL,
+    closed_at BIGINT, closed_call BIGINT, waived_by BIGINT, reason TEXT
+);
+CREATE UNIQUE INDEX obligations_creditor ON obligations (creditor) WHERE closed_at IS NULL;
+CREATE INDEX obligations_number ON obligations (number) WHERE closed_at IS NULL;
+CREATE INDEX obligations_due ON obligations (due) WHERE closed_at IS NULL;
+CREATE INDEX obligations_person ON obligations (person_id);
+CREATE INDEX obligations_organisation ON obligations (organisation_id);
+CREATE INDEX obligations_responsible ON obligations (responsible);

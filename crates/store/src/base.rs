@@ -2,7 +2,8 @@
 
 use crm::{
     Base, Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData, Users,
+    Obligations, OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData,
+    Users,
 };
 
 use crate::Store;
@@ -39,6 +40,9 @@ impl Base for Store {
         self
     }
     fn tasks(&self) -> &dyn Repository<TaskData> {
+        self
+    }
+    fn obligations(&self) -> &dyn Obligations {
         self
     }
     fn interactions(&self) -> &dyn Interactions {

@@ -2,22 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use crm::{
-    Card, CardClient, CardMember, CardName, Cards, Deal, DealData, DealState, Note, NoteData,
-    Record, Result, Task, TaskData,
+    Card, CardClient, CardMember, CardName, CardObligation, Cards, Deal, DealData, DealState, Note,
+    NoteData, Record, Result, Task, TaskData, obligation::Creditor,
 };
 use model::{
-    CallId, CallerIdentity, CallerMatch, ClientRef, DealId, NoteId, OrganisationId, PersonId,
-    TaskId, UserId, Utc,
+    CallId, CallerIdentity, CallerMatch, ClientRef, DealId, NoteId, ObligationId, OrganisationId,
+    PersonId, TaskId, UserId, Utc,
 };
 
 use crate::{
     Store, client,
-    database::{Row, Value},
+    database::{Row, Value, args},
     failure::Failure,
     interaction,
     select::placeholders,
@@ -31,6 +31,7 @@ mod kind {
     pub(super) const DEAL: i64 = 4;
     pub(super) const TASK: i64 = 5;
     pub(super) const NOTE: i64 = 6;
+    pub(super) const OBLIGATION: i64 = 7;
 }
 
 const NO_INT: &str = "CAST(NULL AS BIGINT)";
@@ -67,7 +68,7 @@ impl Texts {
 }
 
 /// The statement's shape and arguments, in the order of [`text`]: managers, persons, person and
-/// organisation of the best match.
+/// organisation of the best match, and to whom a call back may be owed.
 fn question(caller: &CallerIdentity, best: &CallerMatch) -> (Shape, Vec<Value>) {
     let managers = caller.matches.iter().filter_map(|it| Some(it.manager?.0));
     let managers: BTreeSet<i64> = managers.collect();
@@ -79,18 +80,32 @@ fn question(caller: &CallerIdentity, best: &CallerMatch) -> (Shape, Vec<Value>) 
         of_person: best.client.person.is_some(),
     };
     let ids = managers.into_iter().chain(persons).map(Some);
+    let client = best.client;
     let best = [
-        best.client.person.map(|it| it.0),
-        best.client.organisation.map(|it| it.0),
+        client.person.map(|it| it.0),
+        client.organisation.map(|it| it.0),
     ];
-    (shape, ids.chain(best).map(Value::Int).collect())
+    let mut values: Vec<Value> = ids.chain(best).map(Value::Int).collect();
+    values.extend(creditors(caller, client));
+    (shape, values)
+}
+
+/// Person, organisation and number, as [`Creditor::key`] writes them; null for what there is not.
+fn creditors(caller: &CallerIdentity, client: ClientRef) -> [Value; 3] {
+    let number = Some(&caller.number).filter(|it| !it.is_empty());
+    let all = [
+        client.person.map(Creditor::Person),
+        client.organisation.map(Creditor::Organisation),
+        number.map(|it| Creditor::Number(it.clone())),
+    ];
+    all.map(|it| Value::Text(it.map(|it| it.key())))
 }
 
 fn text(shape: Shape) -> String {
     let Shape {
         managers, persons, ..
     } = shape;
-    let mut parts = Vec::with_capacity(6);
+    let mut parts = Vec::with_capacity(7);
     if managers > 0 {
         let list = placeholders(1, managers);
         let rest = format!("FROM users t WHERE t.id IN ({list})");
@@ -108,8 +123,30 @@ fn text(shape: Shape) -> String {
     let (person, organisation) = (managers + persons + 1, managers + persons + 2);
     parts.push(history(shape.of_person, person, organisation));
     parts.extend(records(shape.of_person, person, organisation));
+    let creditors = placeholders(organisation + 1, 3);
+    parts.push(owed(&format!("t.creditor IN ({creditors})")));
     parts.join(" UNION ALL ")
 }
+
+/// Open obligations that the condition holds for.
+fn owed(condition: &str) -> String {
+    let ints = [
+        "t.id",
+        "t.due",
+        "t.opened_at",
+        "t.missed_calls",
+        "t.last_call",
+        "t.responsible",
+    ];
+    let rest = format!(
+        "FROM obligations t WHERE {condition} AND t.closed_at IS NULL ORDER BY t.due, t.id LIMIT {}",
+        Card::MOST
+    );
+    part(kind::OBLIGATION, &ints, &["t.number"], &rest)
+}
+
+/// The text for a caller whom nobody knows.
+static OWED_TO_NUMBER: LazyLock<Arc<str>> = LazyLock::new(|| owed("t.number = $1").into());
 
 /// The last interactions of the best match.
 fn history(of_person: bool, person: usize, organisation: usize) -> String {
@@ -198,11 +235,17 @@ fn part(kind: i64, ints: &[&str], texts: &[&str], rest: &str) -> String {
 #[async_trait]
 impl Cards for Store {
     async fn card(&self, caller: &CallerIdentity) -> Result<Card> {
-        let Some(best) = caller.matches.first() else {
-            return Ok(Card::default());
+        let (sql, args) = match caller.matches.first() {
+            Some(best) => {
+                let (shape, args) = question(caller, best);
+                (self.inner.cards.of(shape), args)
+            }
+            None if caller.number.is_empty() => return Ok(Card::default()),
+            None => {
+                let args = args![caller.number.as_str()];
+                (Arc::clone(&OWED_TO_NUMBER), args)
+            }
         };
-        let (shape, args) = question(caller, best);
-        let sql = self.inner.cards.of(shape);
         let rows = self.hot_rows(sql, args).await?;
         let mut card = Card {
             clients: caller.matches.iter().map(card_client).collect(),
@@ -225,6 +268,7 @@ impl Cards for Store {
         card.interactions.sort_by_key(|it| std::cmp::Reverse(it.id));
         card.deals.sort_by_key(|it| std::cmp::Reverse(it.id));
         card.notes.sort_by_key(|it| std::cmp::Reverse(it.id));
+        card.obligations.sort_by_key(|it| (it.due, it.id));
         card.tasks
             .sort_by_key(|it| (it.data.due.is_none(), it.data.due, it.id));
         Ok(card)
@@ -285,6 +329,7 @@ fn take(
         kind::INTERACTION => card.interactions.push(interaction::decode(row)?),
         kind::DEAL => card.deals.push(deal(row)?),
         kind::TASK => card.tasks.push(task(row)?),
+        kind::OBLIGATION => card.obligations.push(obligation(row)?),
         _ => card.notes.push(note(row)?),
     }
     Ok(())
@@ -341,6 +386,23 @@ fn task(row: &mut Row) -> std::result::Result<Task, sqlx::Error> {
         title: row.text()?,
     };
     Ok(with(record, data))
+}
+
+fn obligation(row: &mut Row) -> std::result::Result<CardObligation, sqlx::Error> {
+    let obligation = CardObligation {
+        id: ObligationId(row.int()?),
+        due: Utc::from_micros(row.int()?),
+        opened_at: Utc::from_micros(row.int()?),
+        missed_calls: u32::try_from(row.int()?).unwrap_or(u32::MAX),
+        last_call: CallId(row.int()?),
+        responsible: row.opt_int()?.map(UserId),
+        number: String::new(),
+    };
+    row.skip(3);
+    Ok(CardObligation {
+        number: row.text()?,
+        ..obligation
+    })
 }
 
 fn note(row: &mut Row) -> std::result::Result<Note, sqlx::Error> {

@@ -3,7 +3,7 @@
 
 use call::{Event, EventKind, Lead};
 use crm::Entry;
-use model::{CallId, CallerIdentity, EventId, UserId};
+use model::{CallId, CallerIdentity, UserId};
 
 use crate::{
     database::{Statement, args},
@@ -13,6 +13,7 @@ use crate::{
     writer::Writing,
 };
 
+pub(crate) mod owed;
 mod patch;
 
 use patch::CallPatch;
@@ -35,8 +36,8 @@ impl Facts {
         self.entries.len()
     }
 
-    pub(crate) fn events(&self) -> impl Iterator<Item = EventId> {
-        self.entries.iter().map(|entry| entry.event.id)
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.entries.iter().map(|entry| &entry.event)
     }
 
     /// Calls that these facts end and that somebody was offered.
@@ -48,14 +49,12 @@ impl Facts {
         self.entries.iter().filter_map(ended)
     }
 
-    /// All statements, the journal's own first. `seq` is the last place given, and moves.
-    pub(crate) fn statements(
-        &self,
-        node: u16,
-        seq: &mut i64,
-        writing: &mut Writing,
-    ) -> Vec<Statement> {
-        let mut made = vec![self.journal(node, seq)];
+    /// All statements, the journal's own first.
+    pub(crate) fn statements(&self, writing: &mut Writing) -> Vec<Statement> {
+        let bodies = self.bodies.iter().map(String::as_str);
+        let entries = self.entries.iter().zip(bodies);
+        let entries = entries.map(|(entry, body)| (&entry.event, body, entry.late));
+        let mut made = vec![journal(entries, writing)];
         let mut patches: Vec<CallPatch> = Vec::new();
         let mut after = Vec::new();
         for Entry { event, .. } in &self.entries {
@@ -70,30 +69,10 @@ impl Facts {
         made.extend(
             patches
                 .into_iter()
-                .filter_map(|patch| patch.statement(node)),
+                .filter_map(|patch| patch.statement(writing.node)),
         );
         made.extend(after);
         made
-    }
-
-    fn journal(&self, node: u16, seq: &mut i64) -> Statement {
-        let columns = "node, seq, id, call_id, at, type, body, late";
-        let sql = select::insert("journal", columns, 8, self.entries.len());
-        let mut values = Vec::with_capacity(self.entries.len() * 8);
-        for (Entry { event, late }, body) in self.entries.iter().zip(&self.bodies) {
-            *seq += 1;
-            values.extend(args![
-                i64::from(node),
-                *seq,
-                event.id.0,
-                event.call.0,
-                event.at.micros(),
-                event.kind.name(),
-                body.as_str(),
-                *late,
-            ]);
-        }
-        Statement::new(sql + " ON CONFLICT (id) DO NOTHING", values)
     }
 
     /// What memory learns from these facts.
@@ -130,6 +109,30 @@ impl Facts {
             }
         }
     }
+}
+
+/// The journal's rows of these events, each in the next place.
+fn journal<'a>(
+    entries: impl ExactSizeIterator<Item = (&'a Event, &'a str, bool)>,
+    writing: &mut Writing,
+) -> Statement {
+    let columns = "node, seq, id, call_id, at, type, body, late";
+    let sql = select::insert("journal", columns, 8, entries.len());
+    let mut values = Vec::with_capacity(entries.len() * 8);
+    for (event, body, late) in entries {
+        writing.seq += 1;
+        values.extend(args![
+            i64::from(writing.node),
+            writing.seq,
+            event.id.0,
+            event.call.0,
+            event.at.micros(),
+            event.kind.name(),
+            body,
+            late,
+        ]);
+    }
+    Statement::new(sql + " ON CONFLICT (id) DO NOTHING", values)
 }
 
 /// The best match, or nobody.

@@ -68,6 +68,16 @@ fn taken(error: &dyn DatabaseError) -> Option<&'static str> {
         .map(|(_, _, field)| *field)
 }
 
+/// Whether another entry of the journal has the place that was given: then the next one is free.
+pub(crate) fn is_place_taken(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else {
+        return false;
+    };
+    database.kind() == ErrorKind::UniqueViolation
+        && (database.constraint() == Some("journal_place")
+            || database.message().contains("journal.seq"))
+}
+
 /// Whether trying the same again can help: anything but a statement that the data contradict.
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {

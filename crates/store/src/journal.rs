@@ -10,7 +10,7 @@ use model::{CallId, ClientRef, DialogSnapshot, OpenCall, UserId, Utc};
 use crate::{
     Store, client,
     database::{Row, args},
-    facts::Facts,
+    facts::{Facts, owed},
     failure::Failure,
     words::{from_json, from_word},
 };
@@ -93,14 +93,15 @@ impl Journal<Event> for Store {
             let of_call = offers[from..]
                 .iter()
                 .take_while(|(call, _)| *call == it.event.call);
+            let audience = owed::audience(&it.event).unwrap_or_else(|| Audience {
+                participants: of_call.map(|(_, agent)| *agent).collect(),
+                client: it.client,
+                owner: memory.index.owner(it.client),
+            });
             Journalled {
                 seq: it.seq,
                 late: it.late,
-                audience: Audience {
-                    participants: of_call.map(|(_, agent)| *agent).collect(),
-                    client: it.client,
-                    owner: memory.index.owner(it.client),
-                },
+                audience,
                 event: it.event,
             }
         };

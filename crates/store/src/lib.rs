@@ -29,6 +29,7 @@ mod load;
 mod memory;
 mod note;
 mod number;
+mod obligation;
 mod open_error;
 mod organisation;
 mod person;

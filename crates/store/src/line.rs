@@ -1,7 +1,9 @@
 //! Our numbers, and who serves them.
 
 use async_trait::async_trait;
-use crm::{Error, LineData, LineFilter, LineSkill, Record, Result, fold};
+use crm::{
+    Error, LineData, LineFilter, LineSkill, Record, Result, fold, obligation::MOST_CALLBACK_MINUTES,
+};
 use model::{LineId, UserId};
 
 use crate::{
@@ -31,6 +33,7 @@ impl Table for LineData {
         "channel_fold",
         "ring_timeout_secs",
         "recorded",
+        "callback_minutes",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -49,6 +52,10 @@ impl Table for LineData {
         check::count("skills", self.skills.len(), MOST_SKILLS)?;
         if let Some(secs) = self.ring_timeout_secs {
             check::secs("ring_timeout_secs", secs, 1, 600)?;
+        }
+        if !(1..=MOST_CALLBACK_MINUTES).contains(&self.callback_minutes) {
+            let why = format!("must be between 1 and {MOST_CALLBACK_MINUTES} minutes");
+            return Err(Error::invalid("callback_minutes", why));
         }
         let mut users: Vec<UserId> = self.skills.iter().map(|it| it.user).collect();
         users.sort_unstable();
@@ -75,6 +82,7 @@ impl Table for LineData {
             self.channel.as_deref().map(fold),
             self.ring_timeout_secs,
             self.recorded,
+            self.callback_minutes,
         ]
     }
 
@@ -90,6 +98,7 @@ impl Table for LineData {
             channel,
             ring_timeout_secs: row.opt_int()?.map(|it| it as u32),
             recorded: row.flag()?,
+            callback_minutes: row.int()? as u32,
             skills: Vec::new(),
         })
     }

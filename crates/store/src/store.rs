@@ -165,14 +165,16 @@ impl Store {
         let writer = Writer {
             writing: Writing {
                 conn,
-                ids: IdMaker::new(node),
+                // The switch makes the ids of its facts with the first one.
+                ids: IdMaker::second(node),
                 now: clock::utc(),
+                node,
+                seq,
                 shared: Arc::clone(&shared),
                 learnt: Vec::new(),
                 directory_changed: false,
             },
             source,
-            node,
             progress: Arc::clone(&progress),
             directory: announce,
             queue: received,

@@ -10,15 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{CallId, EventId, IdMaker, Utc};
+use model::{CallId, IdMaker, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
     connect::Source,
-    database::{Connection, Row, Statement, Value},
+    database::{Connection, Row, Statement, Value, args},
     dialogs::{self, Dialogs},
-    facts::Facts,
+    facts::{Facts, owed},
     failure::{self, Failure},
     memory::{MemoryChange, Shared},
     work::Job,
@@ -58,6 +58,9 @@ pub(crate) struct Writing {
     pub(crate) conn: Connection,
     pub(crate) ids: IdMaker,
     pub(crate) now: Utc,
+    pub(crate) node: u16,
+    /// The last place in the journal that this transaction has given.
+    pub(crate) seq: i64,
     pub(crate) shared: Arc<Shared>,
     /// What memory learns when the transaction is durable.
     pub(crate) learnt: Vec<MemoryChange>,
@@ -89,7 +92,6 @@ pub(crate) struct Progress {
 pub(crate) struct Writer {
     pub(crate) writing: Writing,
     pub(crate) source: Source,
-    pub(crate) node: u16,
     pub(crate) progress: Arc<Progress>,
     pub(crate) directory: watch::Sender<u64>,
     pub(crate) queue: mpsc::Receiver<Work>,
@@ -169,7 +171,11 @@ impl Writer {
                     refuse(batch.remove(at), failure::describe(&error));
                     continue;
                 }
-                Err(Stumble::Nothing(error)) => error,
+                Err(Stumble::Nothing(error)) => {
+                    // Somebody has taken our place: an unsure commit that was kept after all.
+                    self.unsure |= failure::is_place_taken(&error);
+                    error
+                }
                 Err(Stumble::Unsure(error)) => {
                     self.unsure = true;
                     // Facts are known by their ids and can be given again; changes cannot.
@@ -197,16 +203,28 @@ impl Writer {
         self.writing.now = clock::utc();
         self.writing.learnt.clear();
         self.writing.directory_changed = false;
-        let mut seq = self.progress.seq.load(Ordering::Acquire);
+        self.writing.seq = self.progress.seq.load(Ordering::Acquire);
         let mut seqs = Vec::with_capacity(batch.len());
         self.writing.conn.begin().await.map_err(Stumble::Nothing)?;
+        if self.unsure {
+            let kept = self.last_place().await.map_err(Stumble::Nothing)?;
+            self.writing.seq = self.writing.seq.max(kept);
+        }
         for (at, work) in batch.iter_mut().enumerate() {
             match work {
                 Work::Facts { facts, .. } => {
-                    let statements = facts.statements(self.node, &mut seq, &mut self.writing);
+                    let before = self.writing.seq;
+                    let statements = facts.statements(&mut self.writing);
                     let changed = self.writing.conn.run(&statements).await;
                     let changed = changed.map_err(|error| stumble(at, error))?;
-                    seqs.push(self.places(facts, &statements, &changed, seq).await?);
+                    let places = self.places(facts, &statements, &changed).await?;
+                    // What was there already has had its consequences in its own transaction.
+                    let new = facts.events().zip(&places).filter(|it| *it.1 > before);
+                    for (event, _) in new {
+                        let followed = owed::follow(&mut self.writing, event).await;
+                        followed.map_err(|error| stumble(at, error))?;
+                    }
+                    seqs.push(places);
                 }
                 Work::Change { job, .. } => {
                     self.change(job.as_mut()).await.map_err(Stumble::Nothing)?;
@@ -223,8 +241,18 @@ impl Writer {
         }
         let committed = self.writing.conn.command("COMMIT").await;
         committed.map_err(Stumble::Unsure)?;
+        let seq = self.writing.seq;
         self.progress.seq.store(seq, Ordering::Release);
         Ok(seqs)
+    }
+
+    /// The last place of this node in the journal.
+    async fn last_place(&mut self) -> Result<i64, sqlx::Error> {
+        let sql = "SELECT MAX(seq) FROM journal WHERE node = $1";
+        let node = args![i64::from(self.writing.node)];
+        let row = self.writing.conn.rows(sql, &node).await?.pop();
+        let last = row.map(|mut row| row.opt_int()).transpose()?;
+        Ok(last.flatten().unwrap_or(0))
     }
 
     /// A change fails alone: what it did is undone, the rest of the transaction stays.
@@ -233,7 +261,7 @@ impl Writer {
             .conn
             .command("SAVEPOINT change_by_hand")
             .await?;
-        let learnt = self.writing.learnt.len();
+        let (learnt, seq) = (self.writing.learnt.len(), self.writing.seq);
         match job.run(&mut self.writing).await {
             Ok(()) => {
                 self.writing
@@ -244,6 +272,7 @@ impl Writer {
             Err(Failure::Database(error)) if failure::is_transient(&error) => Err(error),
             Err(refused) => {
                 self.writing.learnt.truncate(learnt);
+                self.writing.seq = seq;
                 job.refuse(refused.into());
                 self.writing
                     .conn
@@ -257,17 +286,16 @@ impl Writer {
         }
     }
 
-    /// The places of the facts, `last` being that of the last one. An event that was there already
-    /// keeps its place.
+    /// The places of the facts, the last given being that of the last one. An event that was there
+    /// already keeps its place.
     async fn places(
         &mut self,
         facts: &Facts,
         statements: &[Statement],
         changed: &[u64],
-        last: i64,
     ) -> Result<Vec<i64>, Stumble> {
         debug_assert_eq!(statements.len(), changed.len());
-        let count = facts.len() as i64;
+        let (count, last) = (facts.len() as i64, self.writing.seq);
         // What an unsure commit kept is there already, and memory does not know it.
         if self.unsure || changed.first().is_some_and(|new| *new > 0) {
             facts.learn(&mut self.writing.learnt);
@@ -276,13 +304,9 @@ impl Writer {
             return Ok((last - count + 1..=last).collect());
         }
         let mut places = Vec::with_capacity(facts.len());
-        for EventId(id) in facts.events() {
+        for event in facts.events() {
             let sql = "SELECT seq FROM journal WHERE id = $1";
-            let rows = self
-                .writing
-                .conn
-                .rows(sql, &crate::database::args![id])
-                .await;
+            let rows = self.writing.conn.rows(sql, &args![event.id.0]).await;
             let row = rows.map_err(Stumble::Nothing)?.pop();
             let seq = row.map(|mut row| row.int()).transpose();
             places.push(seq.map_err(Stumble::Nothing)?.unwrap_or(0));
@@ -328,7 +352,7 @@ impl Writer {
 }
 
 fn stumble(at: usize, error: sqlx::Error) -> Stumble {
-    if failure::is_transient(&error) {
+    if failure::is_transient(&error) || failure::is_place_taken(&error) {
         Stumble::Nothing(error)
     } else {
         Stumble::Hopeless(at, error)

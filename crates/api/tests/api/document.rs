@@ -116,6 +116,8 @@ async fn health_and_metrics_answer_without_a_token_on_this_machine() {
     let metrics = nobody.get("/metrics").await.is(200);
     let text = String::from_utf8(metrics.bytes).unwrap();
     assert!(text.contains("# TYPE ringbook_test_total counter\nringbook_test_total 42\n"));
+    assert!(text.contains("# TYPE ringbook_obligations_open gauge\nringbook_obligations_open 0\n"));
+    assert!(text.contains("ringbook_obligations_overdue 0\n"));
     let proxied = nobody.request(reqwest::Method::GET, "/metrics");
     let proxied = proxied.header("x-forwarded-for", "192.0.2.1");
     nobody.send(proxied).await.is(401);

@@ -343,3 +343,47 @@ async fn the_hub_closes_with_its_reason() {
     let (code, reason) = screen.farewell().await;
     assert_eq!((code, reason.as_str()), (1001, "the server stops"));
 }
+
+#[tokio::test]
+async fn a_waived_obligation_is_told_to_those_concerned_and_not_to_others() {
+    let house = House::build().await;
+    let anna = house.user("anna", "agent", Some("101")).await;
+    let boris = house.user("boris", "agent", Some("102")).await;
+    let boss = house.user("boss", "supervisor", None).await;
+    let line = house.line("+7 495 123-45-67").await;
+    let mut screens = Vec::new();
+    for client in [&anna, &boss, &boris] {
+        screens.push(Screen::of(&house, client, "").await);
+    }
+    let call = house.ring("+79160000001", &line, &anna).await;
+    house.hang_up(call, &anna, true).await;
+    let mut owed = Vec::new();
+    for screen in &mut screens[..2] {
+        let frames = screen.until("obligation.opened").await;
+        let opened = &frames[frames.len() - 1];
+        assert_eq!(opened["responsible"]["id"], anna.user.as_str());
+        owed.push(opened["obligation"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(owed[0], owed[1]);
+    let path = format!("obligations/{}/waive", owed[0]);
+    boss.post(&path, json!({"reason": "a fax machine"}))
+        .await
+        .is(200);
+    for screen in &mut screens[..2] {
+        let frames = screen.until("obligation.closed").await;
+        let closed = &frames[frames.len() - 1];
+        assert_eq!(closed["closed_by"], "waived");
+        assert_eq!(closed["waived_by"], boss.user.as_str());
+        assert!(closed["cursor"].is_string());
+    }
+    // The stranger is nobody's client, so Boris is told of the calls, but not of what Anna owes.
+    let next = house.ring("+79160000001", &line, &anna).await;
+    house.hang_up(next, &anna, false).await;
+    let mut told = screens[2].until("call.ended").await;
+    told.extend(screens[2].until("call.ended").await);
+    assert!(
+        kinds(&told)
+            .iter()
+            .all(|kind| !kind.starts_with("obligation"))
+    );
+}

@@ -348,6 +348,12 @@ impl House {
     }
 
     pub(crate) async fn hang_up(&self, call: CallId, agent: &Client, missed: bool) {
+        self.end(call, agent, (!missed).then_some(2_000)).await;
+    }
+
+    /// The call ends after so long a conversation, or without one.
+    pub(crate) async fn end(&self, call: CallId, agent: &Client, talk_ms: Option<u64>) {
+        let missed = talk_ms.is_none();
         let ended = EventKind::Ended {
             cause: if missed {
                 Cause::CallerCancelled
@@ -356,7 +362,7 @@ impl House {
             },
             by: Party::Client,
             agent: Some(agent.user_id()),
-            talk_ms: if missed { 0 } else { 2_000 },
+            talk_ms: talk_ms.unwrap_or(0),
             wait_ms: 1_000,
             missed,
         };

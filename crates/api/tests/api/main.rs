@@ -11,6 +11,7 @@ mod bad_input;
 mod document;
 mod events;
 mod house;
+mod obligations;
 mod orders;
 mod recordings;
 mod resources;

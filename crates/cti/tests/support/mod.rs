@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -34,21 +37,30 @@ pub const ANNA_NUMBER: &str = "+74951234567";
 pub const FREE_NUMBER: &str = "+74957654321";
 pub const STRANGER: &str = "+79161112233";
 
-/// A journal whose writing a test can hold back.
+/// A journal whose writing a test can hold back, and whose reading it can break.
 pub struct GatedJournal {
     store: Store,
     open: watch::Receiver<bool>,
+    asked: watch::Sender<u64>,
+    broken: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]
 impl Journal<Event> for GatedJournal {
     async fn append(&self, batch: Vec<Entry<Event>>) -> crm::Result<Vec<i64>> {
+        self.asked.send_modify(|times| *times += 1);
         let mut open = self.open.clone();
         let _ = open.wait_for(|open| *open).await;
         self.store.append(batch).await
     }
 
     async fn read_after(&self, seq: i64, limit: u32) -> crm::Result<Vec<Journalled<Event>>> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(crm::Error::Unavailable {
+                message: "broken by the test".to_owned(),
+                remedy: "end the test",
+            });
+        }
         self.store.read_after(seq, limit).await
     }
 
@@ -105,6 +117,7 @@ impl Base for GatedBase {
         notes: dyn crm::Repository<NoteData>,
         deals: dyn crm::Repository<DealData>,
         tasks: dyn crm::Repository<TaskData>,
+        obligations: dyn crm::Obligations,
         interactions: dyn crm::Interactions,
         calls: dyn crm::Calls,
         identification: dyn crm::Identification,
@@ -162,6 +175,7 @@ impl Company {
             channel: Some("Radio".to_owned()),
             ring_timeout_secs: None,
             recorded: true,
+            callback_minutes: 30,
             skills: Vec::new(),
         };
         let trunk = TrunkData {
@@ -260,6 +274,10 @@ pub struct Room {
     pub hub: Hub,
     /// Opens and closes the journal.
     pub gate: watch::Sender<bool>,
+    /// How often the journal was asked to write.
+    pub asked: watch::Receiver<u64>,
+    /// The journal cannot be read.
+    pub broken: Arc<AtomicBool>,
     /// Opens and closes the cards.
     pub cards: watch::Sender<bool>,
     pub effects: mpsc::Sender<EffectRequest>,
@@ -276,10 +294,14 @@ impl Room {
     pub async fn with(company: Company, settings: Settings) -> Self {
         let (gate, open) = watch::channel(true);
         let (cards, cards_open) = watch::channel(true);
+        let (asked, times_asked) = watch::channel(0);
+        let broken = Arc::new(AtomicBool::new(false));
         let deps = Deps {
             journal: Arc::new(GatedJournal {
                 store: company.store.clone(),
                 open,
+                asked,
+                broken: Arc::clone(&broken),
             }),
             base: Arc::new(GatedBase {
                 store: company.store.clone(),
@@ -296,6 +318,8 @@ impl Room {
             company,
             hub,
             gate,
+            asked: times_asked,
+            broken,
             cards,
             effects,
             ends,
@@ -477,6 +501,17 @@ pub fn ended(agent: Option<UserId>) -> EventKind {
         talk_ms: 61_000,
         wait_ms: 2_000,
         missed: false,
+    }
+}
+
+pub fn missed(agent: UserId) -> EventKind {
+    EventKind::Ended {
+        cause: Cause::CallerCancelled,
+        by: Party::Client,
+        agent: Some(agent),
+        talk_ms: 0,
+        wait_ms: 2_000,
+        missed: true,
     }
 }
 

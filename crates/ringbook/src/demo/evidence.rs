@@ -83,6 +83,27 @@ pub(super) async fn history(rest: &Rest, person: &str) -> Result<Vec<String>> {
     Ok(page.items.into_iter().map(|entry| entry.call).collect())
 }
 
+/// A call back that is owed, as the API tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Obligation {
+    pub(super) id: String,
+    pub(super) responsible: Option<String>,
+    pub(super) due: String,
+    pub(super) missed_calls: u32,
+    pub(super) first_call: String,
+}
+
+/// What is owed to a person now.
+pub(super) async fn obligations(rest: &Rest, person: &str) -> Result<Vec<Obligation>> {
+    #[derive(Deserialize)]
+    struct Page {
+        items: Vec<Obligation>,
+    }
+    let path = format!("obligations?state=open&person={person}");
+    let page: Page = rest.get(&path).await?;
+    Ok(page.items)
+}
+
 /// Reads a recording from its file and compares it with what the API tells and sends.
 pub(super) async fn sound(
     rest: &Rest,

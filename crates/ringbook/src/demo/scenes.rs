@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use model::{AgentState, PassedOver, Rule, Verdict};
 
 use super::{
@@ -338,7 +338,41 @@ async fn caller_gives_up(theatre: &Theatre<'_>) -> Result<()> {
         "the client's history has {history:?}, not one entry for {}",
         card.call
     );
-    theatre.tell("demo-missed", &[("client", client.name.clone())])
+    theatre.tell("demo-missed", &[("client", client.name.clone())])?;
+    owed(theatre, client, &card.call).await
+}
+
+/// The missed client is owed a call back: one, by the manager, as the workspace was told and the API tells.
+async fn owed(theatre: &Theatre<'_>, client: &Client, call: &str) -> Result<()> {
+    let manager = &theatre.company.managers[client.manager];
+    let is_owed = |fact: &Fact| matches!(fact, Fact::Owed(_));
+    let frame = theatre.desks[GLEB].fact(call, PATIENCE, is_owed).await;
+    let Some(Fact::Owed(told)) = frame else {
+        bail!("the workspace was not told that a call back is owed");
+    };
+    let owed = evidence::obligations(theatre.rest, &client.id).await?;
+    let [owed] = &owed[..] else {
+        bail!("not one call back is owed but {}: {owed:?}", owed.len());
+    };
+    ensure!(
+        owed.id == told.obligation && owed.due == told.due,
+        "the workspace was told {told:?}, the API has {owed:?}"
+    );
+    ensure!(
+        owed.first_call == call && owed.missed_calls == 1,
+        "the call back is owed for another call: {owed:?}"
+    );
+    ensure!(
+        owed.responsible.as_deref() == Some(manager.id.as_str()),
+        "not {} is to call back: {owed:?}",
+        manager.name
+    );
+    let facts = [
+        ("client", client.name.clone()),
+        ("due", theatre.time(&owed.due)),
+        ("manager", manager.name.to_owned()),
+    ];
+    theatre.tell("demo-owed", &facts)
 }
 
 fn announce(theatre: &Theatre<'_>, key: &str, client: &Client) -> Result<()> {

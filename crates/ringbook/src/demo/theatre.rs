@@ -110,15 +110,23 @@ impl<'a> Theatre<'a> {
     /// Prints a card as it came.
     pub(super) fn show(&self, card: &Card) -> Result<()> {
         let name = |id: &str| self.name(id);
-        let lines = Lines {
-            words: self.words,
-            zone: self.zone,
-            name: &name,
-        };
-        lines
+        self.lines(&name)
             .offered(&card.offered)
             .iter()
             .try_for_each(|text| line(&format!("  {text}")))
+    }
+
+    /// A time of the API on the reader's clock.
+    pub(super) fn time(&self, at: &str) -> String {
+        self.lines(&|id| self.name(id)).time(at)
+    }
+
+    fn lines<'n>(&'n self, name: &'n dyn Fn(&str) -> String) -> Lines<'n> {
+        Lines {
+            words: self.words,
+            zone: self.zone,
+            name,
+        }
     }
 
     /// The name of a manager.

@@ -35,6 +35,10 @@ pub(crate) enum Fact {
     Ended(Ended),
     #[serde(rename = "recording.ready")]
     RecordingReady(Recorded),
+    #[serde(rename = "obligation.opened")]
+    Owed(Owed),
+    #[serde(rename = "obligation.closed")]
+    Settled(Settled),
     #[serde(rename = "agent.changed")]
     AgentChanged { agents: Vec<AgentNow> },
     /// Everything from before the connection has been sent.
@@ -96,6 +100,25 @@ pub(crate) struct Recorded {
     pub(crate) error: Option<String>,
 }
 
+/// A missed client is owed a call back.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Owed {
+    pub(crate) obligation: String,
+    pub(crate) client_name: Option<String>,
+    pub(crate) number: String,
+    pub(crate) responsible: Option<Named>,
+    pub(crate) due: String,
+}
+
+/// That client is owed nothing any more.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Settled {
+    pub(crate) client_name: Option<String>,
+    pub(crate) number: String,
+    /// Why it was waived; none after a conversation.
+    pub(crate) reason: Option<String>,
+}
+
 /// Why the call came to this agent.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Why {
@@ -130,7 +153,7 @@ pub(crate) struct Card {
     pub(crate) interactions: Vec<Interaction>,
     pub(crate) deals: Vec<Deal>,
     pub(crate) tasks: Vec<Due>,
-    pub(crate) obligations: Vec<Due>,
+    pub(crate) obligations: Vec<Promise>,
     pub(crate) notes: Vec<Note>,
     pub(crate) draft: Option<Draft>,
     pub(crate) partial: bool,
@@ -183,7 +206,16 @@ pub(crate) struct Deal {
     pub(crate) currency: String,
 }
 
-/// A task, or something promised.
+/// A call back that is owed to the caller.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Promise {
+    pub(crate) number: String,
+    pub(crate) due: String,
+    pub(crate) missed_calls: u32,
+    pub(crate) responsible: Option<Named>,
+}
+
+/// A task.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Due {
     pub(crate) title: String,

@@ -60,6 +60,26 @@ impl Lines<'_> {
                     line("screen-recording", &[("length", length), ("gaps", gaps)])
                 }
             },
+            Fact::Owed(owed) => {
+                let client = client_or_number(owed.client_name.as_deref(), &owed.number);
+                let due = self.time(&owed.due);
+                let facts = [
+                    ("client", client),
+                    ("due", due),
+                    ("agent", self.responsible(owed.responsible.as_ref())),
+                ];
+                line("screen-owed", &facts)
+            }
+            Fact::Settled(settled) => {
+                let client = client_or_number(settled.client_name.as_deref(), &settled.number);
+                match &settled.reason {
+                    Some(reason) => line(
+                        "screen-waived",
+                        &[("client", client), ("reason", reason.clone())],
+                    ),
+                    None => line("screen-settled", &[("client", client)]),
+                }
+            }
             Fact::AgentChanged { agents } => {
                 let lines = agents.iter().flat_map(|now| {
                     let key = match &now.reason {
@@ -140,11 +160,15 @@ impl Lines<'_> {
             lines.push(worth.map_or(line.clone(), |worth| format!("{line}, {worth}")));
         }
         lines.extend(card.tasks.iter().map(|task| self.due("screen-task", task)));
-        lines.extend(
-            card.obligations
-                .iter()
-                .map(|promise| self.due("screen-obligation", promise)),
-        );
+        lines.extend(card.obligations.iter().map(|promise| {
+            let facts = [
+                ("number", promise.number.clone()),
+                ("due", self.time(&promise.due)),
+                ("count", promise.missed_calls.to_string()),
+                ("agent", self.responsible(promise.responsible.as_ref())),
+            ];
+            self.words.say("screen-obligation", &facts)
+        }));
         for note in &card.notes {
             let more = if note.clipped { "…" } else { "" };
             let text = format!("{}{more}", note.text);
@@ -215,6 +239,11 @@ impl Lines<'_> {
         );
         self.words
             .say("screen-client", &[("client", parts.join(" · "))])
+    }
+
+    /// Who is to call back.
+    fn responsible(&self, agent: Option<&Named>) -> String {
+        agent.map_or_else(|| self.plain("screen-everybody"), named)
     }
 
     fn due(&self, key: &str, task: &Due) -> String {
@@ -325,6 +354,10 @@ impl Lines<'_> {
     }
 }
 
+fn client_or_number(name: Option<&str>, number: &str) -> String {
+    name.map_or_else(|| number.to_owned(), |name| format!("{name}, {number}"))
+}
+
 fn named(who: &Named) -> String {
     who.name.clone().unwrap_or_else(|| who.id.clone())
 }
@@ -395,7 +428,9 @@ mod tests {
             "deals": [{"id": "1", "title": "Cable", "stage": "Offer sent", "amount_minor": 125_000_000,
                 "currency": "RUB", "manager": "8"}],
             "tasks": [{"id": "1", "title": "Call back", "assignee": "8", "due": "2026-03-02T09:00:00Z"}],
-            "obligations": [], "notes": [{"id": "1", "author": "8", "at": "2026-02-27T10:00:00Z",
+            "obligations": [{"id": "6", "number": "+79161234567", "opened_at": "2026-03-01T08:00:00Z",
+                "due": "2026-03-01T08:30:00Z", "missed_calls": 3, "last_call": "4",
+                "responsible": {"id": "8", "name": "Boris"}}], "notes": [{"id": "1", "author": "8", "at": "2026-02-27T10:00:00Z",
                 "text": "Wants a discount", "clipped": false}],
             "draft": null, "partial": false
         });
@@ -411,6 +446,7 @@ mod tests {
             "1\u{a0}250\u{a0}000 RUB",
             "Call back",
             "02.03.2026 09:00",
+            "call back to +79161234567 by 01.03.2026 08:30, missed calls: 3, responsible: Boris",
             "Wants a discount",
             "27.02.2026 09:30",
             "skill 9 for the line, idle for 4.2 s",
@@ -446,6 +482,22 @@ mod tests {
         );
         let missed = json!({"cause": "caller_cancelled", "by": "client", "agent": "7", "talk_ms": 0, "wait_ms": 9, "missed": true});
         assert!(frame("call.ended", missed)[0].contains("the caller gave up"));
+        let mut owed = json!({"obligation": "6", "client": {"person": "1", "organisation": null},
+            "client_name": "Ivan Orlov", "number": "+79161234567", "line": "3", "responsible": null,
+            "due": "2026-03-01T10:00:00Z"});
+        let opened = frame("obligation.opened", owed.clone());
+        assert!(
+            opened[0].contains("Ivan Orlov, +79161234567 by 01.03.2026 10:00"),
+            "{opened:?}"
+        );
+        owed["closed_by"] = json!("conversation");
+        owed["closed_call"] = json!("5");
+        let closed = frame("obligation.closed", owed.clone());
+        assert_eq!(closed.len(), 1, "{closed:?}");
+        owed["closed_by"] = json!("waived");
+        owed["reason"] = json!("wrong number");
+        let waived = frame("obligation.closed", owed);
+        assert!(waived[0].contains("wrong number"), "{waived:?}");
         let away = frame(
             "agent.changed",
             json!({"agents": [{"agent": "7", "state": "away", "reason": "unregistered"}]}),

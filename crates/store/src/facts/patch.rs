@@ -102,7 +102,9 @@ impl CallPatch {
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::Identified { .. }
-            | EventKind::RecordingReady { .. } => {}
+            | EventKind::RecordingReady { .. }
+            | EventKind::ObligationOpened { .. }
+            | EventKind::ObligationClosed { .. } => {}
         }
     }
 

@@ -62,6 +62,7 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
         channel: Some("Radio".to_owned()),
         ring_timeout_secs: Some(20),
         recorded: true,
+        callback_minutes: 30,
         skills: vec![LineSkill {
             user: anna.id,
             level: 10,

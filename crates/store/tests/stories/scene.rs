@@ -105,6 +105,7 @@ pub(crate) async fn line(store: &Store, number: &str) -> Line {
         channel: None,
         ring_timeout_secs: None,
         recorded: true,
+        callback_minutes: 30,
         skills: Vec::new(),
     };
     store.create(data).await.unwrap()
