@@ -45,7 +45,8 @@ impl Switch {
                     self.party_is_there(now, key);
                 }
             }
-            Purpose::Bye | Purpose::Probe => {}
+            Purpose::Notify if response.is_final() => self.legs.forget_client(client),
+            Purpose::Bye | Purpose::Probe | Purpose::Notify => {}
         }
     }
 
@@ -57,7 +58,7 @@ impl Switch {
             }
             Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
             Some((key, Purpose::Bye)) => self.forget_leg(key),
-            Some((_, Purpose::Probe)) => self.legs.forget_client(client),
+            Some((_, Purpose::Probe | Purpose::Notify)) => self.legs.forget_client(client),
             None => {}
         }
     }

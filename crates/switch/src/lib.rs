@@ -25,6 +25,7 @@ mod screening;
 mod settings;
 mod stranded;
 mod switch;
+mod transfers;
 mod trunk_leg;
 
 pub use io::{Input, Output, Resources};

@@ -62,7 +62,8 @@ fn part_of_request(request: &Request) -> Part {
     match (&request.method, in_dialog) {
         (Method::Register, _) => Part::Registration,
         (Method::Invite, false) => Part::Screening,
-        (Method::Invite | Method::Update | Method::Bye | Method::Options, _) => Part::Dialogs,
+        (Method::Invite | Method::Update | Method::Bye | Method::Options, _)
+        | (Method::Refer, true) => Part::Dialogs,
         _ => Part::Refusal,
     }
 }
@@ -380,7 +381,7 @@ mod tests {
              UPDATE     Dialogs / Dialogs\n\
              BYE        Dialogs / Dialogs\n\
              OPTIONS    Dialogs / Dialogs\n\
-             REFER      Refusal / Refusal\n\
+             REFER      Refusal / Dialogs\n\
              INFO       Refusal / Refusal\n\
              SUBSCRIBE  Refusal / Refusal\n\
              X          Refusal / Refusal\n"

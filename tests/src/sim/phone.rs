@@ -64,10 +64,18 @@ pub enum Talking {
         /// After this long.
         after: Duration,
     },
+    /// Hands the client to a colleague, as the script says to whom.
+    Transfer {
+        /// After this long.
+        after: Duration,
+        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
+        at_once: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Act {
+    Transfer(String),
     Register,
     Ring(String),
     Answer(String, Talking),
@@ -108,6 +116,12 @@ pub struct Phone {
     pub calls: Vec<PhoneCall>,
     /// What the person does with the next calls; then by chance.
     pub script: VecDeque<Answering>,
+    /// Short numbers that it transfers to, in turn.
+    pub colleagues: VecDeque<String>,
+    /// What it was told of its transfers, in order.
+    pub told: Vec<String>,
+    /// Calls that it hangs up as soon as their transfer is accepted.
+    leaves: Vec<String>,
     /// It is to be left alone: no more refreshing of its registration.
     pub retired: bool,
     /// Registered, as far as it knows.
@@ -146,6 +160,9 @@ impl Phone {
             alive: true,
             calls: Vec::new(),
             script: VecDeque::new(),
+            colleagues: VecDeque::new(),
+            told: Vec::new(),
+            leaves: Vec::new(),
             retired: false,
             registered: false,
             mu_law_only: false,
@@ -266,6 +283,14 @@ impl Phone {
             Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
                 talk.hang_up(now, reliable, chance);
             }),
+            Act::Transfer(call) => {
+                if let Some(colleague) = self.colleagues.pop_front() {
+                    let to = format!("<sip:{colleague}@{}>", self.switch.ip());
+                    self.talk(&call, |talk, reliable, chance| {
+                        talk.refer(now, &to, reliable, chance);
+                    });
+                }
+            }
             Act::Hold(call, held) => {
                 let method = match self.holds_by_update {
                     true => "UPDATE",
@@ -376,6 +401,11 @@ impl Phone {
         if let Some(talk) = &mut call.talk {
             talk.asked(now, request, &mut self.reliable);
             call.over |= talk.over;
+            if request.method() == "NOTIFY" {
+                let fragment = request.body.lines().next().unwrap_or_default();
+                let status = fragment.split(' ').nth(1).unwrap_or_default();
+                self.told.push(format!("notify {status}"));
+            }
         } else {
             self.reliable
                 .answer(now, request, Message::response(request, 481, "none"));
@@ -449,6 +479,12 @@ impl Phone {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
                 Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
+                Talking::Transfer { after, at_once } => {
+                    if at_once {
+                        self.leaves.push(id.clone());
+                    }
+                    self.acts.push((now + after, Act::Transfer(id)));
+                }
                 Talking::Hold {
                     after,
                     length,
@@ -473,6 +509,12 @@ impl Phone {
         }
         if status >= 200 {
             let call_id = request.text("Call-ID").to_owned();
+            if request.method() == "REFER" {
+                self.told.push(status.to_string());
+                if status < 300 && self.leaves.contains(&call_id) {
+                    self.act(now, Act::HangUp(call_id.clone()));
+                }
+            }
             self.talk(&call_id, |talk, reliable, chance| {
                 talk.answered(response, request, reliable, chance);
             });
@@ -552,7 +594,11 @@ fn drawn_talking(chance: &mut Chance) -> Talking {
     match chance.below(100) {
         0..40 => Talking::Stay,
         40..70 => Talking::HangUp { after },
-        70..92 => Talking::Hold {
+        70..78 => Talking::Transfer {
+            after,
+            at_once: chance.permille(500),
+        },
+        78..92 => Talking::Hold {
             after,
             length: chance.millis(200, 60_000),
             rest: chance.millis(500, 10_000),
