@@ -34,9 +34,18 @@ fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
     let text = String::from_utf8_lossy(&played.stdout).into_owned();
     let trouble = String::from_utf8_lossy(&played.stderr).into_owned();
     assert!(played.status.success(), "{text}{trouble}");
-    // The three that are told and the one that keeps a manager busy; the fourth caller gives up.
-    assert_eq!(recordings(&folder.path().join("recordings")), 4, "{text}");
-    assert!(text.contains("is owed a call back by"), "{text}");
+    // The three that are told, the one that keeps a manager busy, and the call back to the one who gave up.
+    assert_eq!(recordings(&folder.path().join("recordings")), 5, "{text}");
+    let told = [
+        "is owed a call back by",
+        "calls back at a click",
+        "The manager's telephone first",
+        "is owed nothing any more",
+    ];
+    for told in told {
+        assert!(text.contains(told), "no \"{told}\" in\n{text}");
+    }
+    assert_eq!(text.matches("Recording: ").count(), 4, "{text}");
 }
 
 #[test]

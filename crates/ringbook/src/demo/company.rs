@@ -1,5 +1,7 @@
 //! An invented cable trader, written into the running daemon through its API.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -15,8 +17,8 @@ const AT_A_TIME: usize = 24;
 pub(super) const ORGANISATIONS: usize = 200;
 /// Persons of the company.
 pub(super) const PERSONS: usize = 400;
-/// The address that the virtual trunk calls from.
-pub(super) const TRUNK: &str = "127.0.0.2";
+/// The address that the virtual trunk calls from, and is called at.
+pub(super) const TRUNK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Name, login, short number.
 const MANAGERS: [(&str, &str, &str); 6] = [
@@ -86,12 +88,13 @@ struct Id {
     id: String,
 }
 
-/// Creates everything.
-pub(super) async fn seed(rest: &Rest) -> Result<Company> {
+/// Creates everything; calls leave by the gateway of the trunk.
+pub(super) async fn seed(rest: &Rest, gateway: SocketAddr) -> Result<Company> {
     let managers = managers(rest).await?;
     lines(rest, &managers).await?;
     let trunk = json!({
         "name": "Городская сеть", "networks": [format!("{TRUNK}/32")], "trusted_identity": true, "most_calls": 30,
+        "outbound": { "proxy": gateway.to_string(), "caller_number": LINES[0].0, "number_format": "e164" },
     });
     let _: Id = rest.post("trunks", &trunk).await?;
     let owners: Vec<&str> = managers.iter().map(|manager| manager.id.as_str()).collect();

@@ -12,6 +12,7 @@ use crate::watch::rest::Rest;
 /// A call as the API tells it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Call {
+    pub(super) direction: String,
     pub(super) agent: Option<String>,
     pub(super) cause: Option<String>,
     pub(super) talk_ms: u64,
@@ -91,6 +92,10 @@ pub(super) struct Obligation {
     pub(super) due: String,
     pub(super) missed_calls: u32,
     pub(super) first_call: String,
+    pub(super) state: String,
+    pub(super) closed_at: Option<String>,
+    pub(super) closed_by: Option<String>,
+    pub(super) closed_call: Option<String>,
 }
 
 /// What is owed to a person now.
@@ -102,6 +107,11 @@ pub(super) async fn obligations(rest: &Rest, person: &str) -> Result<Vec<Obligat
     let path = format!("obligations?state=open&person={person}");
     let page: Page = rest.get(&path).await?;
     Ok(page.items)
+}
+
+/// Reads a call back that is or was owed.
+pub(super) async fn obligation(rest: &Rest, id: &str) -> Result<Obligation> {
+    rest.get(&format!("obligations/{id}")).await
 }
 
 /// Reads a recording from its file and compares it with what the API tells and sends.

@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use crm::Language;
 use rustix::fs::{FlockOperation, flock};
 
+use super::company::TRUNK;
+
 /// Says that a folder was made by the demo and may be replaced by it.
 const MARKER: &str = ".ringbook-demo";
 /// Ports for media: so many from the first free block below those that the system lends.
@@ -24,6 +26,8 @@ pub(super) struct Folder {
     pub(super) root: PathBuf,
     pub(super) sip: SocketAddr,
     pub(super) http: SocketAddr,
+    /// Where the virtual telephone company takes our calls.
+    pub(super) gateway: SocketAddr,
     _lock: File,
 }
 
@@ -36,11 +40,12 @@ impl Folder {
             fs::create_dir(root.join(name))
                 .with_context(|| format!("{}/{name} cannot be made", root.display()))?;
         }
-        let (sip, http) = (free_udp()?, free_tcp()?);
+        let (sip, http) = (free_udp(Ipv4Addr::LOCALHOST)?, free_tcp()?);
         let folder = Self {
             root,
             sip,
             http,
+            gateway: free_udp(TRUNK)?,
             _lock: lock,
         };
         folder.write(
@@ -133,8 +138,8 @@ fn take(root: &Path) -> Result<File> {
     Ok(lock)
 }
 
-fn free_udp() -> Result<SocketAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP socket on 127.0.0.1")?;
+fn free_udp(on: Ipv4Addr) -> Result<SocketAddr> {
+    let socket = UdpSocket::bind((on, 0)).with_context(|| format!("no UDP socket on {on}"))?;
     Ok(socket.local_addr()?)
 }
 

@@ -1,6 +1,7 @@
 //! `ringbook demo`: the real daemon, an invented company, virtual telephones and callers with real SIP and spoken
 //! audio over loopback; what is printed was read back from the daemon and from the files.
 
+mod call_back;
 mod company;
 mod daemon;
 mod desk;
@@ -117,7 +118,7 @@ async fn play(
     say("demo-started", &facts)?;
     let (rest, _) = anonymous.log_in("admin", &password).await?;
     let seeding = Instant::now();
-    let company = company::seed(&rest).await?;
+    let company = company::seed(&rest, folder.gateway).await?;
     company::check(&rest).await?;
     logins(folder, &company, &password)?;
     let facts = [

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use model::{AgentState, PassedOver, Rule, Verdict};
 
 use super::{
+    call_back::{called_back, owed},
     company::Client,
-    evidence,
+    evidence::{self, Obligation},
     proof::{conversation, lead_and_words},
     theatre::{PATIENCE, Theatre, end_of},
     user_agent::{Facts, Manner, Order, Part, UserAgent},
@@ -29,7 +30,7 @@ const GLEBS: usize = 3;
 /// Nobody in the contact base has this number.
 const STRANGER: &str = "79601112233";
 /// How long a telephone rings before it is answered, and before the caller gives up.
-const RINGING: Duration = Duration::from_millis(900);
+pub(super) const RINGING: Duration = Duration::from_millis(900);
 const GIVING_UP: Duration = Duration::from_millis(2_500);
 /// The caller lets the manager speak first.
 const POLITENESS: Duration = Duration::from_millis(2_500);
@@ -56,9 +57,12 @@ pub(super) async fn play(theatre: &Theatre<'_>) -> Result<()> {
     unknown_caller(theatre)
         .await
         .context("scene 3, an unknown caller")?;
-    caller_gives_up(theatre)
+    let owed = caller_gives_up(theatre)
         .await
         .context("scene 4, the caller gives up")?;
+    called_back(theatre, &theatre.company.clients[GLEBS], &owed)
+        .await
+        .context("scene 5, the call back")?;
     theatre.everybody_is_free().await
 }
 
@@ -271,8 +275,8 @@ async fn unknown_caller(theatre: &Theatre<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The caller hangs up while it rings: the call is missed, and nothing goes on ringing.
-async fn caller_gives_up(theatre: &Theatre<'_>) -> Result<()> {
+/// The caller hangs up while it rings: the call is missed, and nothing goes on ringing; what is owed then.
+async fn caller_gives_up(theatre: &Theatre<'_>) -> Result<Obligation> {
     let client = &theatre.company.clients[GLEBS];
     announce(theatre, "demo-scene-gives-up", client)?;
     theatre
@@ -342,40 +346,7 @@ async fn caller_gives_up(theatre: &Theatre<'_>) -> Result<()> {
     owed(theatre, client, &card.call).await
 }
 
-/// The missed client is owed a call back: one, by the manager, as the workspace was told and the API tells.
-async fn owed(theatre: &Theatre<'_>, client: &Client, call: &str) -> Result<()> {
-    let manager = &theatre.company.managers[client.manager];
-    let is_owed = |fact: &Fact| matches!(fact, Fact::Owed(_));
-    let frame = theatre.desks[GLEB].fact(call, PATIENCE, is_owed).await;
-    let Some(Fact::Owed(told)) = frame else {
-        bail!("the workspace was not told that a call back is owed");
-    };
-    let owed = evidence::obligations(theatre.rest, &client.id).await?;
-    let [owed] = &owed[..] else {
-        bail!("not one call back is owed but {}: {owed:?}", owed.len());
-    };
-    ensure!(
-        owed.id == told.obligation && owed.due == told.due,
-        "the workspace was told {told:?}, the API has {owed:?}"
-    );
-    ensure!(
-        owed.first_call == call && owed.missed_calls == 1,
-        "the call back is owed for another call: {owed:?}"
-    );
-    ensure!(
-        owed.responsible.as_deref() == Some(manager.id.as_str()),
-        "not {} is to call back: {owed:?}",
-        manager.name
-    );
-    let facts = [
-        ("client", client.name.clone()),
-        ("due", theatre.time(&owed.due)),
-        ("manager", manager.name.to_owned()),
-    ];
-    theatre.tell("demo-owed", &facts)
-}
-
-fn announce(theatre: &Theatre<'_>, key: &str, client: &Client) -> Result<()> {
+pub(super) fn announce(theatre: &Theatre<'_>, key: &str, client: &Client) -> Result<()> {
     let manager = theatre.company.managers[client.manager].name.to_owned();
     let facts = [
         ("client", client.name.clone()),
@@ -386,7 +357,7 @@ fn announce(theatre: &Theatre<'_>, key: &str, client: &Client) -> Result<()> {
 }
 
 /// A manager's part: speaks first and leaves the end to the client.
-fn listening(speech: &Speech) -> Part {
+pub(super) fn listening(speech: &Speech) -> Part {
     Part {
         speech: speech.clone(),
         pause: Duration::ZERO,
@@ -395,7 +366,7 @@ fn listening(speech: &Speech) -> Part {
 }
 
 /// A client's part: lets the manager begin, speaks, hangs up.
-fn speaking(speech: &Speech) -> Part {
+pub(super) fn speaking(speech: &Speech) -> Part {
     Part {
         speech: speech.clone(),
         pause: POLITENESS,

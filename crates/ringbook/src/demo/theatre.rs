@@ -1,10 +1,6 @@
 //! Everybody on the stage: the managers' telephones and workspaces, the callers, and what a scene may ask of them.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::future::try_join_all;
@@ -153,8 +149,7 @@ impl<'a> Theatre<'a> {
 
     /// Lets somebody out in the world call a line: `from` as the trunk writes it.
     pub(super) async fn call(&self, from: &str, to: &str, part: Part) -> Result<UserAgent> {
-        let trunk: IpAddr = TRUNK.parse().context("the address of the trunk")?;
-        let caller = UserAgent::start(SocketAddr::new(trunk, 0), self.folder.sip).await?;
+        let caller = UserAgent::start(SocketAddr::from((TRUNK, 0)), self.folder.sip).await?;
         let (from, to) = (format!("+{from}"), format!("+{to}"));
         caller.order(Order::Call { from, to, part }).await?;
         Ok(caller)

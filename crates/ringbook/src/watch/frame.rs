@@ -113,6 +113,9 @@ pub(crate) struct Owed {
 /// That client is owed nothing any more.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Settled {
+    pub(crate) obligation: String,
+    /// The conversation that closed it; none if it was waived.
+    pub(crate) closed_call: Option<String>,
     pub(crate) client_name: Option<String>,
     pub(crate) number: String,
     /// Why it was waived; none after a conversation.
