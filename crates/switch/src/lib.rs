@@ -26,6 +26,8 @@ mod settings;
 mod stranded;
 mod switch;
 mod trunk_leg;
+mod trunk_registration;
+mod trunk_watch;
 
 pub use io::{Input, Output, Resources};
 pub use settings::{Limits, RegisterSecs, Settings};

@@ -159,5 +159,9 @@ impl Centre {
         // Every timer of RFC 3261, the wrap-up times and the last registrations run out.
         let end = self.now + Duration::from_secs(240);
         self.run(end, |_| false);
+        // A question to a trunk may be under way.
+        self.run(end + Duration::from_secs(40), |centre| {
+            centre.resources().transactions == 0
+        });
     }
 }
