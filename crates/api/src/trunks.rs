@@ -361,3 +361,53 @@ async fn remove(
     state.directory.announce().await;
     Ok(status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> TrunkFields {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn each_providers_template_is_accepted_once_its_words_are_filled_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/trunks");
+        let files = std::fs::read_dir(folder).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let templates: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|it| it == "json"))
+            .collect();
+        assert_eq!(templates.len(), 6);
+        for path in templates {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let filled = text
+                .replace("{PROXY}", "203.0.113.7")
+                .replace("{DOMAIN}", "sip.provider.example")
+                .replace("{NUMBER}", "+7 495 123-45-01")
+                .replace("{USER}", "office")
+                .replace("{PASSWORD}", "secret");
+            assert!(!filled.contains("{N") && !filled.contains("{P"), "{path:?}");
+            let trunk = read(&filled);
+            trunk.validate().unwrap();
+            assert!(trunk.outbound.is_some_and(|it| it.register), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn registering_needs_a_user_and_stands_for_a_network() {
+        let trunk = |more: &str| {
+            let outbound = r#""proxy":"203.0.113.7:5060","caller_number":"1""#;
+            read(&format!(
+                r#"{{"name":"x","networks":[],"outbound":{{{outbound}{more}}}}}"#
+            ))
+        };
+        let refused = |more: &str| trunk(more).validate().unwrap_err().to_string();
+        assert!(refused(r#","register":true"#).contains("outbound.register"));
+        assert!(refused("").contains("networks"));
+        let short = r#","register":true,"user":"a","register_secs":59"#;
+        assert!(refused(short).contains("outbound.register_secs"));
+        let good = r#","register":true,"user":"a""#;
+        trunk(good).validate().unwrap();
+    }
+}

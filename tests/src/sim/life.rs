@@ -119,6 +119,12 @@ impl Centre {
         }
     }
 
+    /// The administrator changes settings.
+    pub fn change_directory(&mut self, change: impl FnOnce(&mut model::Directory)) {
+        change(Arc::make_mut(&mut self.directory));
+        self.input(Input::Directory(Arc::clone(&self.directory)));
+    }
+
     pub(super) fn heal(&mut self) {
         self.healed_at = Some(self.now);
         self.network = Network::healthy();
