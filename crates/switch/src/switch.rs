@@ -29,6 +29,7 @@ use crate::{
     refusal::method_not_allowed,
     settings::Settings,
     stranded::Stranded,
+    trunk_watch::TrunkWatch,
 };
 
 /// The parts among which events are divided.
@@ -86,6 +87,7 @@ pub struct Switch {
     /// Dialogs from before a crash or a broken connection that got their BYE: at most one for every INVITE that was taken up again.
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
     pub(crate) stranded: Stranded,
+    pub(crate) trunk_watch: TrunkWatch,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) plan: NumberPlan,
     /// Our own addresses.
@@ -134,6 +136,7 @@ impl Switch {
             closing_ports: BTreeMap::new(),
             ended_unclaimed: BTreeSet::new(),
             stranded: Stranded::default(),
+            trunk_watch: TrunkWatch::new(part(4)),
             outputs: VecDeque::new(),
             plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
             listening: Vec::new(),
@@ -217,7 +220,8 @@ impl Switch {
             self.outputs
                 .push_back(Output::Notice(Notice::Agent(changed)));
         }
-        if self.draining && self.calls.is_empty() && !self.calls.told_drained() {
+        let over = self.draining && self.calls.is_empty() && self.trunk_watch.may_go(now);
+        if over && !self.calls.told_drained() {
             self.outputs.push_back(Output::Notice(Notice::Drained));
         }
     }
@@ -268,6 +272,7 @@ impl Switch {
             Command::Drain => self.draining = true,
             Command::Shutdown => {
                 self.draining = true;
+                self.leave_trunks(now);
                 for call in self.calls.ids() {
                     self.tell_call(now, call, call::Input::Shutdown);
                 }
@@ -295,6 +300,7 @@ impl Switch {
         self.agents.update(now, &records.agents, &records.skills);
         let users: Vec<UserId> = records.agents.iter().map(|agent| agent.user).collect();
         self.drop_unknown_bindings();
+        self.watch_trunks(now);
         for user in users {
             self.update_registered(now, user);
         }
@@ -304,17 +310,19 @@ impl Switch {
         self.transactions.handle_timers(now.mono);
         self.agents.handle_timers(now);
         self.expire_bindings(now);
+        self.watch_timers(now);
         while let Some(call) = self.calls.due(now.mono) {
             self.tell_call(now, call, call::Input::Timer);
         }
     }
 
     fn wake(&self) -> Output {
-        let timers: [(Option<Duration>, &'static str); 4] = [
+        let timers: [(Option<Duration>, &'static str); 5] = [
             (self.transactions.next_timer(), "transaction"),
             (self.agents.next_timer(), "wrap-up"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
+            (self.trunk_watch.next(), "trunk"),
         ];
         let next = timers
             .into_iter()

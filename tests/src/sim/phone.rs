@@ -134,6 +134,8 @@ pub struct Phone {
     pub is_gateway: bool,
     /// It asks for credentials first.
     pub challenges: bool,
+    /// A gateway's next answers to REGISTER: a status, and a header; then it asks for the password `secret`.
+    pub registrar: VecDeque<(u16, (String, String))>,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -169,6 +171,7 @@ impl Phone {
             holds_by_update: false,
             is_gateway: false,
             challenges: false,
+            registrar: VecDeque::new(),
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -359,6 +362,10 @@ impl Phone {
     fn asked(&mut self, now: Duration, request: &Message) {
         let call_id = request.text("Call-ID").to_owned();
         let in_dialog = tag_of(request.text("To")).is_some();
+        if request.method() == "REGISTER" {
+            let answer = self.register_answer(request);
+            return self.reliable.answer(now, request, answer);
+        }
         if request.method() == "INVITE" && !in_dialog {
             // A repetition that comes before the first answer is one all the same.
             if self.challenges && request.header("Proxy-Authorization").is_none() {
@@ -409,6 +416,24 @@ impl Phone {
         } else {
             self.reliable
                 .answer(now, request, Message::response(request, 481, "none"));
+        }
+    }
+
+    /// What a provider's registrar says.
+    fn register_answer(&mut self, request: &Message) -> Message {
+        let respond = |status| Message::response(request, status, "registrar");
+        if let Some((status, (name, value))) = self.registrar.pop_front() {
+            return respond(status).with(&name, value);
+        }
+        match digest::verifies(request, "secret") {
+            None => respond(401).with(
+                "WWW-Authenticate",
+                r#"Digest realm="registrar", nonce="once", algorithm=MD5, qop="auth""#.to_owned(),
+            ),
+            Some(false) => respond(403),
+            Some(true) => respond(200)
+                .with("Contact", request.text("Contact").to_owned())
+                .with("Expires", request.text("Expires").to_owned()),
         }
     }
 
