@@ -165,9 +165,12 @@ impl Centre {
         // Every timer of RFC 3261, the wrap-up times and the last registrations run out.
         let end = self.now + Duration::from_secs(240);
         self.run(end, |_| false);
-        // A question to a trunk may be under way.
-        self.run(end + Duration::from_secs(40), |centre| {
-            centre.resources().transactions == 0
+        // Trunks by which calls leave are asked for as long as there are any.
+        self.change_directory(|directory| {
+            for trunk in &mut directory.trunks {
+                trunk.outbound = None;
+            }
         });
+        self.run(end + Duration::from_secs(40), |_| false);
     }
 }
