@@ -18,8 +18,8 @@ pub mod wav;
 
 pub use offer_answer::{LocalSession, Negotiated, Terms};
 pub use plane::{
-    Codec, Command, ConversationKey, Event, GapReason, LegKey, LegStats, RecordingSummary, Remote,
-    SourceRule,
+    AfterSounds, Codec, Command, ConversationKey, Event, GapReason, LegKey, LegStats,
+    RecordingSummary, Remote, SourceRule,
 };
 pub use sdp::{Direction, Sdp};
 pub use sdp_error::SdpError;

@@ -3,7 +3,10 @@
 //! Commands take effect in the order in which they were given. A command for a leg that is not open (any
 //! more) is ignored: its `Closed` or `OpenFailed` is then already under way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::tone::Tone;
 
@@ -133,6 +136,15 @@ pub struct Remote {
     pub receiving: bool,
 }
 
+/// What a leg hears when its sounds are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterSounds {
+    /// Our music, from where this leg heard it last.
+    Music,
+    /// Silence packets.
+    Silence,
+}
+
 /// What `switch` orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -170,7 +182,17 @@ pub enum Command {
         /// What they hear.
         tone: Tone,
     },
-    /// End a tone; nothing is sent until the next order.
+    /// Send sounds to the leg, one after another; `Played` follows the last one, then goes on what `then` says.
+    /// A tone or other sounds end for it. Without sounds `then` begins at once and nothing is reported.
+    PlaySounds {
+        /// Who hears them.
+        leg: LegKey,
+        /// Names of sounds, such as `ru/queue-position`; an unknown one is passed over.
+        sounds: Vec<Arc<str>>,
+        /// What is heard after them, until `Stop`, `Join` or another order to play.
+        then: AfterSounds,
+    },
+    /// End a tone or sounds; nothing is sent until the next order.
     Stop {
         /// Who heard it.
         leg: LegKey,
@@ -250,6 +272,11 @@ pub enum Event {
         digit: char,
         /// How long it was held, in milliseconds.
         duration_ms: u32,
+    },
+    /// The sounds of `PlaySounds` were played to their end.
+    Played {
+        /// Who heard them.
+        leg: LegKey,
     },
     /// The file of a recording is open and its header is written.
     RecordingStarted {

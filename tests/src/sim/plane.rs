@@ -138,7 +138,7 @@ impl Plane {
             }
             Command::StopRecording { conversation } => self.stop_recording(now, conversation),
             Command::Close { leg } => self.close(now, leg),
-            Command::Play { .. } | Command::Stop { .. } => Vec::new(),
+            Command::Play { .. } | Command::PlaySounds { .. } | Command::Stop { .. } => Vec::new(),
         }
     }
 

@@ -58,6 +58,9 @@ impl RtpThread {
             Command::Play { leg, tone } => self.with_leg(leg, |_, leg| {
                 leg.tone = Some(ToneGenerator::new(tone));
             }),
+            Command::PlaySounds { leg, .. } => self.with_leg(leg, |_, leg| {
+                leg.tone = Some(ToneGenerator::new(media::Tone::Silence));
+            }),
             Command::Stop { leg } => self.with_leg(leg, |_, leg| leg.tone = None),
             Command::Hold { leg, held } => self.hold(leg, held),
             Command::StartRecording {

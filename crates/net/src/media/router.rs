@@ -83,6 +83,7 @@ impl Router {
             Command::Open { leg, .. } => self.place(*leg),
             Command::SetRemote { leg, .. }
             | Command::Play { leg, .. }
+            | Command::PlaySounds { leg, .. }
             | Command::Stop { leg }
             | Command::Hold { leg, .. } => self.thread_of(*leg),
             Command::Close { leg } => self.forget(*leg),
