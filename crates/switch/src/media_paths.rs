@@ -176,6 +176,7 @@ impl Switch {
             Event::Opened { .. }
             | Event::Confirmed { .. }
             | Event::Dtmf { .. }
+            | Event::Played { .. }
             | Event::RecordingStarted { .. } => {}
         }
     }
