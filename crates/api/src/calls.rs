@@ -3,8 +3,8 @@
 use axum::{Json, extract::State};
 use crm::{Call, CallFilter, Offer, Recording, Route};
 use model::{
-    CallId, CallerIdentity, Explanation, GapReason, LineId, OrganisationId, PersonId, RecordingGap,
-    Rule, UserId,
+    CallId, CallerIdentity, Explanation, GapReason, LineId, OrganisationId, PersonId, Priority,
+    RecordingGap, Rule, UserId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -52,6 +52,8 @@ struct CallView {
     arrived_at: Moment,
     /// When we answered the line.
     answered_at: Option<Moment>,
+    /// When the caller began to wait in the queue; none if there was no need.
+    queued_at: Option<Moment>,
     /// When the conversation started.
     started_at: Option<Moment>,
     /// When it ended; none while it runs.
@@ -165,6 +167,7 @@ impl From<Call> for CallView {
             agent: call.agent.map(|id| id.to_string()),
             arrived_at: call.arrived_at.into(),
             answered_at: call.answered_at.map(Moment),
+            queued_at: call.queued_at.map(Moment),
             started_at: call.started_at.map(Moment),
             ended_at: call.ended_at.map(Moment),
             cause: call.cause,
@@ -254,9 +257,25 @@ struct RouteView {
     caller: CallerIdentity,
     /// The offers, in their order.
     offers: Vec<OfferView>,
+    /// The queue, if the caller had to wait.
+    queued: Option<QueuedView>,
     /// The last decision, if it found nobody (else).
     #[schema(value_type = Option<Object>)]
     exhausted: Option<Explanation>,
+}
+
+/// How the caller came into the queue.
+#[derive(Debug, Serialize, ToSchema)]
+struct QueuedView {
+    at: Moment,
+    /// The place among those who waited for the line, 1 for the first.
+    place: u32,
+    /// `first`, `usual` or `last`.
+    #[schema(value_type = String)]
+    priority: Priority,
+    /// The decision that found nobody free.
+    #[schema(value_type = Object)]
+    explanation: Explanation,
 }
 
 /// One offer of the call to an agent.
@@ -319,6 +338,12 @@ impl From<Route> for RouteView {
             call: route.call.to_string(),
             caller: route.caller,
             offers: route.offers.into_iter().map(Into::into).collect(),
+            queued: route.queued.map(|queued| QueuedView {
+                at: queued.at.into(),
+                place: queued.place,
+                priority: queued.priority,
+                explanation: queued.explanation,
+            }),
             exhausted: route.exhausted,
         }
     }

@@ -6,7 +6,7 @@ use crm::{
     obligation::{MOST_CALLBACK_MINUTES, USUAL_CALLBACK_MINUTES},
 };
 use garde::Validate;
-use model::{LineId, UserId};
+use model::{Language, LineId, Overflow, Queue, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -63,10 +63,59 @@ pub struct LineFields {
     #[serde(default = "usual_callback")]
     #[garde(range(min = 1, max = MOST_CALLBACK_MINUTES))]
     pub callback_minutes: u32,
+    /// The language of what callers of this line are told: `ru` (unless said otherwise) or `en`.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = String)]
+    pub language: Language,
+    /// How callers wait when nobody is free; without it they hear busy.
+    #[serde(default)]
+    #[garde(dive)]
+    pub queue: Option<QueueFields>,
     /// Who serves it how well.
     #[serde(default)]
     #[garde(length(max = MOST_SKILLS), dive)]
     pub skills: Vec<SkillFields>,
+}
+
+/// How callers wait.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueFields {
+    /// Most callers who wait (1–1,000); the next one hears busy. 20 unless said otherwise.
+    #[serde(default = "usual_waiting")]
+    #[garde(range(min = 1, max = 1000))]
+    pub most_waiting: u32,
+    /// The longest wait in seconds (10–7,200); whoever has waited so long is told that we shall call back. 300 unless
+    /// said otherwise.
+    #[serde(default = "usual_wait")]
+    #[garde(range(min = 10, max = 7200))]
+    pub most_wait_secs: u32,
+    /// How often the place is spoken, in seconds (10–600); 30 unless said otherwise.
+    #[serde(default = "usual_announcement")]
+    #[garde(range(min = 10, max = 600))]
+    pub announce_secs: u32,
+    /// Whoever presses 1 is called back; yes unless said otherwise.
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    pub offers_call_back: bool,
+    /// Whose agents help after a while.
+    #[serde(default)]
+    #[garde(dive)]
+    pub overflow: Option<OverflowFields>,
+}
+
+/// Help from the agents of another line.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverflowFields {
+    /// Id of the other line.
+    #[garde(skip)]
+    #[schema(value_type = String)]
+    pub line: LineId,
+    /// After how many seconds in the queue (1–7,200).
+    #[garde(range(min = 1, max = 7200))]
+    pub after_secs: u32,
 }
 
 /// How well a user serves the line.
@@ -86,8 +135,50 @@ fn usual_callback() -> u32 {
     USUAL_CALLBACK_MINUTES
 }
 
+fn usual_waiting() -> u32 {
+    20
+}
+
+fn usual_wait() -> u32 {
+    300
+}
+
+fn usual_announcement() -> u32 {
+    30
+}
+
 fn yes() -> bool {
     true
+}
+
+impl From<Queue> for QueueFields {
+    fn from(queue: Queue) -> Self {
+        Self {
+            most_waiting: queue.most_waiting,
+            most_wait_secs: queue.most_wait_secs,
+            announce_secs: queue.announce_secs,
+            offers_call_back: queue.offers_call_back,
+            overflow: queue.overflow.map(|overflow| OverflowFields {
+                line: overflow.line,
+                after_secs: overflow.after_secs,
+            }),
+        }
+    }
+}
+
+impl From<QueueFields> for Queue {
+    fn from(fields: QueueFields) -> Self {
+        Self {
+            most_waiting: fields.most_waiting,
+            most_wait_secs: fields.most_wait_secs,
+            announce_secs: fields.announce_secs,
+            offers_call_back: fields.offers_call_back,
+            overflow: fields.overflow.map(|overflow| Overflow {
+                line: overflow.line,
+                after_secs: overflow.after_secs,
+            }),
+        }
+    }
 }
 
 impl Fields for LineFields {
@@ -102,6 +193,8 @@ impl Fields for LineFields {
             ring_timeout_secs: data.ring_timeout_secs,
             recorded: data.recorded,
             callback_minutes: data.callback_minutes,
+            language: data.language,
+            queue: data.queue.map(Into::into),
             skills: skills_out(&data.skills),
         }
     }
@@ -119,6 +212,8 @@ impl TryFrom<LineFields> for LineData {
             ring_timeout_secs: fields.ring_timeout_secs,
             recorded: fields.recorded,
             callback_minutes: fields.callback_minutes,
+            language: fields.language,
+            queue: fields.queue.map(Into::into),
             skills: skills_in(&fields.skills)?,
         })
     }

@@ -10,25 +10,58 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    placing::Placing, probe, recording::Recording, transfer::Transfer,
+    placing::Placing, probe, recording::Recording, transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    Identifying { effect: u32 },
+    Identifying {
+        effect: u32,
+    },
     Deciding,
-    Reserving { effect: u32 },
+    Reserving {
+        effect: u32,
+    },
     Preparing,
-    Offering { effect: u32 },
-    Announcing { effect: u32, since: Utc },
-    Ringing { until: Duration },
+    Offering {
+        effect: u32,
+    },
+    Announcing {
+        effect: u32,
+        since: Utc,
+    },
+    Ringing {
+        until: Duration,
+    },
+    Entering,
+    Queueing {
+        effect: u32,
+    },
+    Waiting,
+    Farewell {
+        until: Duration,
+        cause: Cause,
+        by: Party,
+    },
     Placing,
-    Routing { effect: u32 },
-    Calling { until: Duration },
-    Answering { effect: u32, bridge: Bridge },
-    Talking { bridge: Bridge },
-    Ending { effect: u32, reject: Option<u16> },
+    Routing {
+        effect: u32,
+    },
+    Calling {
+        until: Duration,
+    },
+    Answering {
+        effect: u32,
+        bridge: Bridge,
+    },
+    Talking {
+        bridge: Bridge,
+    },
+    Ending {
+        effect: u32,
+        reject: Option<u16>,
+    },
     Ended,
     Over,
 }
@@ -51,7 +84,12 @@ pub struct Call {
     pub(crate) transfer: Option<Transfer>,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
-    pub(crate) tried: Vec<UserId>,
+    /// Whom the call was offered to, and until when they rest from it if it waits.
+    pub(crate) tried: Vec<(UserId, Duration)>,
+    /// The caller was answered before anybody talks.
+    pub(crate) answered: bool,
+    /// The caller is in the queue.
+    pub(crate) stay: Option<Stay>,
     pub(crate) attempts: u16,
     pub(crate) last_offered: Option<UserId>,
     pub(crate) last_end: Option<OfferEnd>,
@@ -171,6 +209,8 @@ impl Call {
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
+            answered: false,
+            stay: None,
             attempts: 0,
             last_offered: None,
             last_end: None,
@@ -222,7 +262,10 @@ impl Call {
     /// When the call wants [`Input::Timer`].
     pub fn next_wake(&self) -> Option<Duration> {
         let ring = match self.state {
-            State::Ringing { until } | State::Calling { until } => Some(until),
+            State::Ringing { until } | State::Calling { until } | State::Farewell { until, .. } => {
+                Some(until)
+            }
+            State::Waiting => self.stay.map(Stay::next_wake),
             _ => None,
         };
         [
@@ -257,6 +300,10 @@ impl Call {
                 self.decided(context, choice, explanation, qualified);
             }
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
+            Input::MayEnter { place, snapshot } => self.may_enter(context, place, snapshot),
+            Input::Freed => self.freed(context),
+            Input::Key { leg, key } => self.key(context, leg, key),
+            Input::Said => self.said(context),
             Input::Placed { placed, snapshot } => self.placed(context, placed, snapshot),
             Input::LegChallenged { leg, snapshot } => self.challenged(context, leg, snapshot),
             Input::LegRinging(leg) => self.leg_ringing(leg),
@@ -299,7 +346,7 @@ impl Call {
             State::Calling { until } if until <= context.now.mono => {
                 self.end(context, Cause::NoAnswer, Party::System);
             }
-            _ => {}
+            _ => self.waited(context),
         }
         while let Some(step) = self.probes.step(context.now.mono) {
             match step {
@@ -380,6 +427,7 @@ impl Call {
                 let since = *since;
                 self.announced(context, since, end.as_ref());
             }
+            (State::Queueing { effect }, _) if *effect == number => self.queued(context),
             (State::Routing { effect }, _) if *effect == number => self.call_client(context),
             (State::Answering { effect, bridge }, _) if *effect == number => {
                 self.state = State::Talking { bridge: *bridge };
@@ -415,6 +463,7 @@ impl Call {
                     caller: Arc::clone(caller),
                 };
                 self.commit(context, vec![identified]);
+                self.wait_as_known(context);
             }
             _ => {}
         }

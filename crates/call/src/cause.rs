@@ -57,11 +57,15 @@ pub enum Cause {
     NoSuchNumber,
     /// No trunk took the call, or no telephone of the colleague could be reached.
     Unreachable,
+    /// The caller, who waited, preferred to be called back.
+    CallBackWanted,
+    /// The caller waited for as long as the queue allows.
+    WaitedTooLong,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -78,6 +82,8 @@ impl Cause {
         Self::Declined,
         Self::NoSuchNumber,
         Self::Unreachable,
+        Self::CallBackWanted,
+        Self::WaitedTooLong,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
@@ -85,7 +91,12 @@ impl Cause {
         match self {
             Self::CallerCancelled => 487,
             Self::NobodyFree | Self::Busy => 486,
-            Self::NobodyQualified | Self::NobodyAnswered | Self::NoAnswer | Self::HungUp => 480,
+            Self::NobodyQualified
+            | Self::NobodyAnswered
+            | Self::NoAnswer
+            | Self::HungUp
+            | Self::CallBackWanted
+            | Self::WaitedTooLong => 480,
             Self::Declined => 603,
             Self::NoSuchNumber => 404,
             Self::Unreachable => 502,
@@ -114,6 +125,8 @@ impl Cause {
             Self::Declined => "declined",
             Self::NoSuchNumber => "no_such_number",
             Self::Unreachable => "unreachable",
+            Self::CallBackWanted => "call_back_wanted",
+            Self::WaitedTooLong => "waited_too_long",
         }
     }
 }
@@ -155,6 +168,8 @@ mod tests {
             Cause::Declined => 13,
             Cause::NoSuchNumber => 14,
             Cause::Unreachable => 15,
+            Cause::CallBackWanted => 16,
+            Cause::WaitedTooLong => 17,
         }
     }
 

@@ -15,16 +15,17 @@ const MOST_GAPS: usize = 100;
 impl Call {
     pub(crate) fn held(&mut self, context: &mut Context<'_>, leg: LegNo, held: bool) {
         let during_transfer = self.transfer.map(|transfer| transfer.bridge);
-        let Some(bridge) = self.bridge().or(during_transfer) else {
-            return;
+        let legs = match self.bridge().or(during_transfer) {
+            Some(bridge) => vec![bridge.client, bridge.agent],
+            None if self.answered => vec![LegNo::CALLER],
+            None => return,
         };
-        if !bridge.has(leg) || self.holders.contains(&leg) == held {
+        if !legs.contains(&leg) || self.holders.contains(&leg) == held {
             return;
         }
         if held {
             self.holders.push(leg);
-            let legs = [bridge.client, bridge.agent];
-            self.probes.start(context.now.mono, legs);
+            self.probes.start(context.now.mono, &legs);
         } else {
             self.holders.retain(|holder| *holder != leg);
             if self.holders.is_empty() {
@@ -33,6 +34,15 @@ impl Call {
         }
         let by = self.party(leg);
         self.commit(context, vec![EventKind::Held { by, held }]);
+    }
+
+    /// Other legs talk now: whoever is on hold is asked for, and nobody else.
+    pub(crate) fn probe_bridge(&mut self, context: &Context<'_>, bridge: Bridge) {
+        self.probes.stop();
+        if !self.holders.is_empty() {
+            let legs = [bridge.client, bridge.agent];
+            self.probes.start(context.now.mono, &legs);
+        }
     }
 
     /// Who talks, or is about to.
@@ -52,6 +62,10 @@ impl Call {
     ) {
         if self.left_during_transfer(context, leg, (cause, by)) {
             return;
+        }
+        if leg == LegNo::CALLER && self.answered && self.bridge().is_none() {
+            let cause = self.abandoned(cause);
+            return self.end(context, cause, by);
         }
         if self.bridge().is_some_and(|bridge| bridge.has(leg))
             || leg == LegNo::CALLER
@@ -88,6 +102,7 @@ impl Call {
             });
         }
         self.drop_legs();
+        self.leave_queue();
         if agent.is_none() && !talked && !self.explanation.considered.is_empty() {
             kinds.push(EventKind::RouteExhausted {
                 explanation: Arc::clone(&self.explanation),
@@ -117,7 +132,7 @@ impl Call {
             wait_ms: millis(started_at.unwrap_or(now).since(self.arrived_at)),
             missed: !talked,
         });
-        let reject = match (talked, cause) {
+        let reject = match (talked || self.answered, cause) {
             (true, _) | (_, Cause::CallerCancelled) => None,
             (false, cause) => Some(cause.sip_status()),
         };

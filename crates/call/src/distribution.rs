@@ -9,6 +9,7 @@ use crate::{
     Party,
     call::{Call, Context, State},
     offer::Offer,
+    waiting::{PAUSE, REST},
 };
 
 impl Call {
@@ -17,7 +18,7 @@ impl Call {
         // Whoever had the call before may be handed it again, but only once: the last end says that this was.
         let tried = match self.transfer {
             Some(_) if self.last_end.is_none() => Vec::new(),
-            _ => self.tried.clone(),
+            _ => self.tried.iter().map(|(agent, _)| *agent).collect(),
         };
         let caller = Arc::clone(&self.caller);
         let wanted = match (&self.transfer, &self.origin) {
@@ -47,6 +48,9 @@ impl Call {
             if self.transfer.is_some() {
                 return self.transfer_failed(context);
             }
+            if qualified && self.wait(context) {
+                return;
+            }
             let cause = match (&self.origin, qualified, self.attempts) {
                 (Origin::Internal(_), ..) => self.last_end.map_or(Cause::Busy, Cause::from),
                 (_, _, 1..) => Cause::NobodyAnswered,
@@ -55,7 +59,7 @@ impl Call {
             };
             return self.end(context, cause, Party::System);
         };
-        self.tried.push(agent);
+        self.tried.push((agent, context.now.mono + REST));
         self.ring_timeout = ring_timeout;
         self.offer = Some(Offer::new(agent, rule, self.attempts));
         let effect = self.effect(context, Effect::Reserve { agent });
@@ -75,6 +79,7 @@ impl Call {
     pub(crate) fn reservation_refused(&mut self, context: &mut Context<'_>, too_slow: bool) {
         if let Some(offer) = self.offer.take() {
             self.free_agent(offer.agent, false);
+            self.rest(context.now.mono + PAUSE);
             if self.transfer.is_some() {
                 self.last_end = Some(OfferEnd::Busy);
             }
@@ -252,7 +257,11 @@ impl Call {
         }
         self.started_at = Some(context.now.utc);
         self.talker = Some(agent);
-        facts.push(EventKind::LineAnswered);
+        self.leave_queue();
+        self.probe_bridge(context, bridge);
+        if !self.answered {
+            facts.push(EventKind::LineAnswered);
+        }
         facts.push(EventKind::ConversationStarted {
             agent,
             device,
@@ -260,7 +269,11 @@ impl Call {
             snapshot,
         });
         let effect = self.commit(context, facts);
-        self.state = State::Answering { effect, bridge };
+        self.state = match self.answered {
+            // Nothing waits for the journal any more.
+            true => State::Talking { bridge },
+            false => State::Answering { effect, bridge },
+        };
     }
 
     fn is_recorded(&self) -> bool {
@@ -291,6 +304,7 @@ impl Call {
     pub(crate) fn next_candidate(&mut self, context: &mut Context<'_>, end: OfferEnd) {
         self.drop_device_legs(None);
         self.last_end = Some(end);
+        self.rest(context.now.mono + REST);
         if let Some(offer) = self.offer.take() {
             if self.own_agent() == Some(offer.agent) && self.transfer.is_none() {
                 return self.orderer_gone(context, offer.agent, end);

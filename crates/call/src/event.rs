@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{
     CallId, CallerIdentity, ClientRef, DeviceId, DialogSnapshot, EventId, Explanation, LineId,
-    ObligationEnd, ObligationId, RecordingGap, Rule, TrunkId, UserId, Utc,
+    ObligationEnd, ObligationId, Priority, RecordingGap, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +151,19 @@ pub enum EventKind {
         /// On which telephone.
         device: DeviceId,
     },
+    /// Nobody was free: the caller waits for an agent, with music.
+    #[serde(rename = "call.queued")]
+    Queued {
+        /// The place among those who wait for this line, 1 for the first.
+        place: u32,
+        /// The caller's class.
+        priority: Priority,
+        /// The decision that found nobody free.
+        explanation: Arc<Explanation>,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
     /// We answered the line: 200 to the client; or the client answered ours.
     #[serde(rename = "line.answered")]
     LineAnswered,
@@ -293,6 +306,7 @@ impl EventKind {
             Self::OfferEnded { .. } => "offer.ended",
             Self::OfferAccepted { .. } => "offer.accepted",
             Self::LineAnswered => "line.answered",
+            Self::Queued { .. } => "call.queued",
             Self::ConversationStarted { .. } => "conversation.started",
             Self::Held { .. } => "call.updated",
             Self::TransferBegun { .. } => "transfer.begun",

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{
-    CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, RecordingGap, Rule, TrunkId,
-    UserId,
+    CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, Priority, Queue, RecordingGap,
+    Rule, TrunkId, UserId,
 };
 
 use crate::{Cause, EffectEnd, EffectRequest, OfferEnd};
@@ -44,6 +44,8 @@ pub struct Inbound {
     pub to: String,
     /// The line's conversations are recorded.
     pub recorded: bool,
+    /// How callers of the line wait when nobody is free.
+    pub queue: Option<Queue>,
 }
 
 /// A call to a client.
@@ -132,6 +134,24 @@ pub enum Input {
         /// What recovery needs.
         snapshot: DialogSnapshot,
     },
+    /// The answer to [`Output::EnterQueue`].
+    MayEnter {
+        /// The place, 1 for the first; none if there is no room.
+        place: Option<u32>,
+        /// What recovery needs once the caller is answered.
+        snapshot: DialogSnapshot,
+    },
+    /// Somebody is free for this caller, who waits.
+    Freed,
+    /// A party pressed a key.
+    Key {
+        /// Who.
+        leg: LegNo,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        key: char,
+    },
+    /// What the caller was to be told was said.
+    Said,
     /// The answer to [`Output::Place`]: none if no trunk is left.
     Placed {
         /// The leg.
@@ -231,6 +251,41 @@ pub enum AgentStep {
     },
 }
 
+/// A caller's turn in the queue. Times are monotonic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The caller's class.
+    pub priority: Priority,
+    /// Since when.
+    pub since: Duration,
+    /// Who takes the call whatever their skills are.
+    pub managers: Vec<UserId>,
+    /// Who is not to be asked before that moment.
+    pub resting: Vec<(UserId, Duration)>,
+    /// Nobody is to be asked before that moment.
+    pub not_before: Duration,
+}
+
+/// What a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Everybody talks; the place in the queue.
+    Welcome,
+    /// The place in the queue and the expected wait.
+    Place,
+    /// We shall call back, as you wish.
+    CallBack,
+    /// Nobody can answer; we shall call back.
+    AllBusy,
+}
+
+impl Words {
+    /// Whether the caller goes on waiting.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Welcome | Self::Place)
+    }
+}
+
 /// What a call wants done.
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -259,6 +314,17 @@ pub enum Output {
         /// How.
         step: AgentStep,
     },
+    /// Ask for a place in the queue; answered by [`Input::MayEnter`] before anything else.
+    EnterQueue {
+        /// The caller's class.
+        priority: Priority,
+    },
+    /// The caller waits for an agent; answered by [`Input::Freed`] when there is one.
+    Wait(Turn),
+    /// The caller waits no more.
+    LeaveQueue,
+    /// Tell the caller something; [`Input::Said`] follows. Music goes on afterwards for those who wait.
+    Say(Words),
     /// Prepare a leg to the client by the next trunk; answered by [`Input::Placed`] before anything else.
     Place {
         /// Trunks that failed.

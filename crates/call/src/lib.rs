@@ -19,6 +19,7 @@ mod placing;
 mod probe;
 mod recording;
 mod transfer;
+mod waiting;
 
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};
@@ -27,5 +28,5 @@ pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{
     AgentStep, Bridge, Inbound, Input, Internal, LegNo, Origin, Outbound, Output, Placed,
-    RecordingSummary,
+    RecordingSummary, Turn, Words,
 };

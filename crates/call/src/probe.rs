@@ -33,15 +33,15 @@ pub(crate) struct Probes {
 
 impl Probes {
     /// Starts to ask `legs`, the first time in 30 s; nothing changes if that has begun.
-    pub(crate) fn start(&mut self, now: Duration, legs: [LegNo; 2]) {
+    pub(crate) fn start(&mut self, now: Duration, legs: &[LegNo]) {
         if self.legs.is_empty() {
-            let begin = |no| Leg {
-                no,
+            let begin = |no: &LegNo| Leg {
+                no: *no,
                 wake: now + INTERVAL,
                 asked: false,
                 failures: 0,
             };
-            self.legs = legs.map(begin).to_vec();
+            self.legs = legs.iter().map(begin).collect();
         }
     }
 

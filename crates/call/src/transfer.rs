@@ -125,11 +125,7 @@ impl Call {
         });
         self.talker = Some(agent);
         self.holders.retain(|holder| *holder == bridge.client);
-        self.probes.stop();
-        if !self.holders.is_empty() {
-            let legs = [bridge.client, bridge.agent];
-            self.probes.start(context.now.mono, legs);
-        }
+        self.probe_bridge(context, bridge);
         let accepted = EventKind::OfferAccepted { agent, device };
         let transferred = EventKind::Transferred {
             from: transfer.from,

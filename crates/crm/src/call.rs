@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::{
     CallId, CallerIdentity, ClientRef, DeviceId, Explanation, LineId, OrganisationId, PersonId,
-    RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
+    Priority, RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,8 @@ pub struct Call {
     pub arrived_at: Utc,
     /// When we answered the line.
     pub answered_at: Option<Utc>,
+    /// When the caller began to wait in the queue.
+    pub queued_at: Option<Utc>,
     /// When the conversation started.
     pub started_at: Option<Utc>,
     /// When it ended; none while it runs.
@@ -137,6 +139,19 @@ pub struct Offer {
     pub lead_clients: u32,
 }
 
+/// How a caller came into the queue (R4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// When.
+    pub at: Utc,
+    /// The place among those who waited for the line, 1 for the first.
+    pub place: u32,
+    /// The caller's class.
+    pub priority: Priority,
+    /// The decision that found nobody free.
+    pub explanation: Explanation,
+}
+
 /// Why a call went where it went (R8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -146,6 +161,8 @@ pub struct Route {
     pub caller: CallerIdentity,
     /// The offers, in their order.
     pub offers: Vec<Offer>,
+    /// The queue, if the caller had to wait.
+    pub queued: Option<Queued>,
     /// The last decision, if it found nobody (else).
     pub exhausted: Option<Explanation>,
 }

@@ -31,7 +31,7 @@ pub mod trunk;
 pub mod user;
 
 pub use base::Base;
-pub use call::{Call, CallFilter, Calls, Direction, Offer, Recording, Route};
+pub use call::{Call, CallFilter, Calls, Direction, Offer, Queued, Recording, Route};
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
 pub use device::{Device, DeviceData, DeviceFilter};
@@ -41,6 +41,7 @@ pub use identification::Identification;
 pub use interaction::{Interaction, InteractionFilter, InteractionKind, Interactions};
 pub use journal::{Audience, Entry, Journal, Journalled};
 pub use line::{Line, LineData, LineFilter, LineSkill};
+pub use model::Language;
 pub use note::{Note, NoteData, NoteFilter};
 pub use number::{NormalNumber, Number, NumberKind, Numbering};
 pub use obligation::{
@@ -55,4 +56,4 @@ pub use session::{Session, Sessions, TokenHash};
 pub use settings::Settings;
 pub use task::{Task, TaskData, TaskFilter};
 pub use trunk::{Trunk, TrunkData, TrunkFilter};
-pub use user::{Language, Role, User, UserData, UserFilter, Users};
+pub use user::{Role, User, UserData, UserFilter, Users};

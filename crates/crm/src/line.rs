@@ -1,6 +1,6 @@
 //! Our numbers that the world dials, and who serves them.
 
-use model::{LineId, UserId};
+use model::{Language, LineId, Queue, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Resource};
@@ -26,6 +26,12 @@ pub struct LineData {
     pub recorded: bool,
     /// How soon a call missed on this line is to be called back, in minutes (H5).
     pub callback_minutes: u32,
+    /// The language of what callers of this line are told.
+    #[serde(default)]
+    pub language: Language,
+    /// How callers wait when nobody is free (R4); none if they hear busy.
+    #[serde(default)]
+    pub queue: Option<Queue>,
     /// Who serves it how well; a user stands here once.
     #[serde(default)]
     pub skills: Vec<LineSkill>,

@@ -1,7 +1,7 @@
 //! The people who work with Ringbook.
 
 use async_trait::async_trait;
-use model::{Reach, UserId};
+use model::{Language, Reach, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Repository, Resource, Result};
@@ -28,28 +28,6 @@ impl Role {
             Self::Administrator => "administrator",
             Self::Supervisor => "supervisor",
             Self::Agent => "agent",
-        }
-    }
-}
-
-/// The language of a user's screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Language {
-    /// Russian.
-    #[default]
-    #[serde(rename = "ru")]
-    Russian,
-    /// English.
-    #[serde(rename = "en")]
-    English,
-}
-
-impl Language {
-    /// The language's code (ISO 639-1).
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Russian => "ru",
-            Self::English => "en",
         }
     }
 }

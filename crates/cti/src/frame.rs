@@ -6,7 +6,7 @@ use call::{Cause, Event, EventKind, Lead, OfferEnd, Party};
 use crm::Card;
 use model::{
     AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, DeviceId, EventId, LineId,
-    ObligationEnd, ObligationId, UserId,
+    ObligationEnd, ObligationId, Priority, UserId,
 };
 use serde::Serialize;
 
@@ -73,6 +73,10 @@ enum Body<'a> {
         agent: UserId,
         device: DeviceId,
         recorded: bool,
+    },
+    Queued {
+        place: u32,
+        priority: Priority,
     },
     TransferBegun {
         by: Party,
@@ -191,6 +195,12 @@ pub(crate) fn write(
             agent: *agent,
             device: *device,
             recorded: recording.is_some(),
+        },
+        EventKind::Queued {
+            place, priority, ..
+        } => Body::Queued {
+            place: *place,
+            priority: *priority,
         },
         EventKind::TransferBegun { by, from, to } => Body::TransferBegun {
             by: *by,

@@ -7,8 +7,10 @@
 pub mod caller;
 pub mod explain;
 pub mod id;
+pub mod language;
 pub mod obligation;
 pub mod presence;
+pub mod queue;
 pub mod records;
 pub mod time;
 pub mod trunk_state;
@@ -20,8 +22,10 @@ pub use id::{
     ObligationId, OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId,
     UserId,
 };
+pub use language::Language;
 pub use obligation::ObligationEnd;
 pub use presence::{AgentChanged, AgentState, AwayReason};
+pub use queue::{Overflow, Priority, Queue};
 pub use records::{
     Agent, Binding, CallerId, Credentials, Device, DialogSnapshot, DigestOffer, Directory,
     GapReason, Line, MediaSource, NumberFormat, OpenCall, Reach, RecordingGap, Skill, Trunk,

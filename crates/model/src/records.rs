@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, LineId, TrunkId, UserId, Utc};
+use crate::{CallId, DeviceId, Language, LineId, Queue, TrunkId, UserId, Utc};
 
 /// A user who answers calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,10 @@ pub struct Line {
     pub ring_timeout_secs: Option<u32>,
     /// Conversations on this line are recorded.
     pub recorded: bool,
+    /// The language of what callers of this line are told.
+    pub language: Language,
+    /// How callers wait when nobody is free; none if they hear busy.
+    pub queue: Option<Queue>,
 }
 
 /// A connection to a telephone company, known by its source addresses.

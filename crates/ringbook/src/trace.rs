@@ -3,10 +3,11 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use anyhow::Result;
-use crm::{Base, Call, Offer, Route};
+use crm::{Base, Call, Offer, Queued, Route};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{
-    AgentState, AwayReason, Considered, Explanation, PassedOver, Rule, UserId, Utc, Verdict,
+    AgentState, AwayReason, Considered, Explanation, PassedOver, Priority, Rule, UserId, Utc,
+    Verdict,
 };
 
 use crate::words::Words;
@@ -59,6 +60,7 @@ impl Names<'_> {
             .offers
             .iter()
             .map(|offer| &offer.explanation)
+            .chain(route.queued.iter().map(|queued| &queued.explanation))
             .chain(&route.exhausted);
         let considered = explained.flat_map(|explanation| &explanation.considered);
         let owners = route.offers.iter().filter_map(|offer| offer.owner);
@@ -136,7 +138,11 @@ impl Tale<'_> {
             [name] => self.say(2, "call-caller-known", &[("name", (*name).to_owned())]),
             names => self.say(2, "call-caller-several", &[("names", names.join(", "))]),
         }
+        let mut queued = route.queued.as_ref();
         for offer in &route.offers {
+            if let Some(queued) = queued.take_if(|queued| queued.at <= offer.offered_at) {
+                self.queued(queued);
+            }
             self.say(
                 2,
                 "decision",
@@ -145,11 +151,29 @@ impl Tale<'_> {
             self.explanation(&offer.explanation);
             self.offer(offer);
         }
+        if let Some(queued) = queued {
+            self.queued(queued);
+        }
         if let Some(exhausted) = &route.exhausted {
             self.say(2, "decision-last", &[]);
             self.explanation(exhausted);
         }
         self.outcome(call);
+    }
+
+    fn queued(&mut self, queued: &Queued) {
+        let class = match queued.priority {
+            Priority::First => "queue-first",
+            Priority::Usual => "queue-usual",
+            Priority::Last => "queue-last",
+        };
+        let facts = [
+            ("at", self.time(queued.at)),
+            ("place", queued.place.to_string()),
+            ("class", self.words.say(class, &[])),
+        ];
+        self.say(2, "queue-entered", &facts);
+        self.explanation(&queued.explanation);
     }
 
     fn explanation(&mut self, explanation: &Explanation) {

@@ -24,6 +24,8 @@ pub struct Agents {
     registered: BTreeSet<UserId>,
     wrap_ups: BTreeSet<(Duration, UserId)>,
     changes: VecDeque<AgentChanged>,
+    /// Moving mean of the conversations that were.
+    usual_talk: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,10 @@ impl Agents {
         if !entry.beside.is_empty() {
             return self.turn_to_next(now, agent);
         }
+        if let AgentState::Talking { .. } = entry.state {
+            let talk = now.mono.saturating_sub(entry.since.mono);
+            self.usual_talk = Some(self.usual_talk.map_or(talk, |mean| (mean * 15 + talk) / 16));
+        }
         let leaving = entry.leaving;
         let input = if wrap_up && entry.record.wrap_up_secs > 0 && !leaving {
             Input::ReleaseToWrapUp
@@ -183,6 +189,32 @@ impl Agents {
     /// What everybody is doing, by id.
     pub fn states(&self) -> impl Iterator<Item = AgentChanged> + '_ {
         self.entries.iter().map(|(user, entry)| entry.shown(*user))
+    }
+
+    /// Whether one of these managers, or somebody who serves one of these lines, is available and `suits`.
+    pub fn has_free(
+        &self,
+        mut lines: impl Iterator<Item = LineId>,
+        managers: &[UserId],
+        suits: impl Fn(UserId) -> bool,
+    ) -> bool {
+        let available = |agent| self.state(agent) == Some(AgentState::Available);
+        let mut managers = managers.iter().copied();
+        managers.any(|agent| available(agent) && suits(agent))
+            || lines.any(|line| {
+                let index = self.line(line);
+                index.is_some_and(|index| index.free().any(|free| suits(free.agent)))
+            })
+    }
+
+    /// How long the caller in this place of the line will wait, by the conversations so far and the agents who are
+    /// there; none if nothing is known yet.
+    pub fn expected_wait(&self, line: LineId, place: u32) -> Option<Duration> {
+        let there = |agent| !matches!(self.state(agent), None | Some(AgentState::Away { .. }));
+        let index = self.line(line)?;
+        let present = index.all().filter(|it| there(it.agent)).count();
+        let present = u32::try_from(present).unwrap_or(u32::MAX).max(1);
+        Some(self.usual_talk? * place / present)
     }
 
     /// Ends the wrap-up times that are over.

@@ -10,6 +10,8 @@ mod decision;
 mod index;
 pub mod machine;
 pub mod plan;
+pub mod queue;
 
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};
+pub use queue::{Waiting, WaitingRoom};

@@ -38,7 +38,8 @@ CREATE TABLE lines (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     number_typed TEXT NOT NULL, number_normal TEXT NOT NULL,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, channel TEXT, channel_fold TEXT,
-    ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL, callback_minutes BIGINT NOT NULL
+    ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL, callback_minutes BIGINT NOT NULL,
+    language TEXT NOT NULL, queue TEXT
 );
 CREATE UNIQUE INDEX lines_number ON lines (number_normal) WHERE removed_at IS NULL;
 
@@ -117,7 +118,7 @@ CREATE UNIQUE INDEX journal_place ON journal (node, seq);
 CREATE TABLE calls (
     id BIGINT PRIMARY KEY, node BIGINT NOT NULL, direction TEXT NOT NULL, trunk_id BIGINT, line_id BIGINT,
     number_from TEXT NOT NULL, number_to TEXT NOT NULL, number_client TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, client_name TEXT,
-    caller TEXT NOT NULL, agent BIGINT, arrived_at BIGINT NOT NULL, answered_at BIGINT, started_at BIGINT,
+    caller TEXT NOT NULL, agent BIGINT, arrived_at BIGINT NOT NULL, answered_at BIGINT, queued_at BIGINT, queued TEXT, started_at BIGINT,
     ended_at BIGINT, cause TEXT, ended_by TEXT, talk_ms BIGINT, wait_ms BIGINT, missed SMALLINT,
     exhausted TEXT, snapshot TEXT
 );

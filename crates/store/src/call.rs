@@ -19,7 +19,7 @@ use crate::{
 };
 
 const COLUMNS: &str = "t.id, t.direction, t.trunk_id, t.line_id, t.number_from, t.number_to, t.person_id, \
-     t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.started_at, t.ended_at, t.cause, \
+     t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.queued_at, t.started_at, t.ended_at, t.cause, \
      t.ended_by, t.talk_ms, t.wait_ms, t.missed";
 pub(crate) const RECORDING: &str = "r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, \
      r.error, r.mp3_bytes, r.mp3_error";
@@ -39,6 +39,7 @@ fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
         agent: row.opt_int()?.map(UserId),
         arrived_at: Utc::from_micros(row.int()?),
         answered_at: row.opt_int()?.map(Utc::from_micros),
+        queued_at: row.opt_int()?.map(Utc::from_micros),
         started_at: row.opt_int()?.map(Utc::from_micros),
         ended_at: row.opt_int()?.map(Utc::from_micros),
         cause: row.opt_text()?,
@@ -155,15 +156,16 @@ impl Calls for Store {
     }
 
     async fn route(&self, id: CallId) -> Result<Route> {
-        let sql = "SELECT caller, exhausted FROM calls WHERE id = $1";
+        let sql = "SELECT caller, exhausted, queued FROM calls WHERE id = $1";
         let rows = self.rows(sql, &args![id.0]).await?;
         let mut row = rows.into_iter().next().ok_or(Error::NotFound("call"))?;
         let mut read = || {
             let caller = from_json(&row.text()?)?;
             let exhausted = row.opt_text()?.map(|text| from_json(&text)).transpose()?;
-            Ok::<_, sqlx::Error>((caller, exhausted))
+            let queued = row.opt_text()?.map(|text| from_json(&text)).transpose()?;
+            Ok::<_, sqlx::Error>((caller, exhausted, queued))
         };
-        let (caller, exhausted) = read().map_err(Failure::Database)?;
+        let (caller, exhausted, queued) = read().map_err(Failure::Database)?;
         let sql = "SELECT o.agent, u.name, o.attempt, o.rule, j.body, o.owner, o.offered_at, \
                    o.ringing_at, o.accepted_at, o.device_id, o.ended, o.lead_us, o.lead_confirmed, \
                    o.lead_clients FROM offers o JOIN journal j ON j.id = o.event_id \
@@ -178,6 +180,7 @@ impl Calls for Store {
             call: id,
             caller,
             offers: offers.map_err(Failure::Database)?,
+            queued,
             exhausted,
         })
     }

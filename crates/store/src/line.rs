@@ -13,6 +13,7 @@ use crate::{
     memory::Shared,
     repository::{Reader, Table, expect_there, within},
     select::{self, Order, Select},
+    words::{from_json, from_word, json},
     writer::Writing,
 };
 
@@ -34,6 +35,8 @@ impl Table for LineData {
         "ring_timeout_secs",
         "recorded",
         "callback_minutes",
+        "language",
+        "queue",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -83,6 +86,8 @@ impl Table for LineData {
             self.ring_timeout_secs,
             self.recorded,
             self.callback_minutes,
+            self.language.code(),
+            self.queue.as_ref().map(json),
         ]
     }
 
@@ -99,6 +104,8 @@ impl Table for LineData {
             ring_timeout_secs: row.opt_int()?.map(|it| it as u32),
             recorded: row.flag()?,
             callback_minutes: row.int()? as u32,
+            language: from_word(&row.text()?)?,
+            queue: row.opt_text()?.map(|it| from_json(&it)).transpose()?,
             skills: Vec::new(),
         })
     }
@@ -142,6 +149,15 @@ impl Table for LineData {
         new: Option<&mut Self>,
     ) -> Outcome<()> {
         writing.directory_changed = true;
+        let overflow = new.as_ref().and_then(|line| line.queue?.overflow);
+        if let Some(overflow) = overflow {
+            if overflow.line.0 == id {
+                let why = "must name another line than this one";
+                return Err(Error::invalid("queue.overflow.line", why).into());
+            }
+            let line = Some(overflow.line.0);
+            expect_there(writing, "lines", "queue.overflow.line", line).await?;
+        }
         let before = old.map(|it| it.skills.as_slice()).unwrap_or_default();
         let after = new.map(|it| it.skills.as_slice()).unwrap_or_default();
         if before == after {

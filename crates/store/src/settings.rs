@@ -73,6 +73,8 @@ impl Settings for Store {
                 channel: data.channel,
                 ring_timeout_secs: data.ring_timeout_secs,
                 recorded: data.recorded,
+                language: data.language,
+                queue: data.queue,
             });
         }
         Ok(directory)

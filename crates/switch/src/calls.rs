@@ -183,6 +183,10 @@ impl Switch {
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
             Wish::Place { failed } => return Some(self.place(now, id, &failed)),
+            Wish::EnterQueue { priority } => return Some(self.enter_queue(id, priority)),
+            Wish::Wait(turn) => self.wait(id, turn),
+            Wish::LeaveQueue => self.waiting.leave(id),
+            Wish::Say(words) => self.say(id, words),
             Wish::Ring(leg) => self.ring(now, id, leg),
             Wish::RelayRinging => self.relay_ringing(now, id),
             Wish::PlayRingback(leg) => self.play_ringback(id, leg),
@@ -223,7 +227,10 @@ impl Switch {
             caller: Some(caller),
             tried,
         };
-        let decision = self.agents.decide(now, &question);
+        let mut decision = self.agents.decide(now, &question);
+        if let (true, Some(line)) = (decision.candidates.is_empty(), self.overflow(now, id)) {
+            decision = self.agents.decide(now, &Question { line, ..question });
+        }
         let chosen = decision
             .candidates
             .first()

@@ -6,7 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use model::{Agent, Device, DeviceId, Line, LineId, Trunk, TrunkId, TrunkOutbound, UserId};
+use model::{Agent, Device, DeviceId, Line, LineId, Now, Trunk, TrunkId, TrunkOutbound, UserId};
+
+use crate::switch::Switch;
+
+impl Switch {
+    pub(crate) fn set_directory(&mut self, now: Now, directory: Arc<model::Directory>) {
+        self.directory = Index::new(directory);
+        let records = self.directory.records();
+        self.agents.update(now, &records.agents, &records.skills);
+        // Skills may have changed.
+        self.waiting.agents_changed();
+        let users: Vec<UserId> = records.agents.iter().map(|agent| agent.user).collect();
+        self.drop_unknown_bindings();
+        self.watch_trunks(now);
+        for user in users {
+            self.update_registered(now, user);
+        }
+    }
+}
 
 /// The directory of this moment.
 #[derive(Debug, Default)]
@@ -173,6 +191,8 @@ mod tests {
             channel: None,
             ring_timeout_secs: None,
             recorded: true,
+            language: model::Language::Russian,
+            queue: None,
         };
         let index = Index::new(Arc::new(model::Directory {
             lines: vec![line],

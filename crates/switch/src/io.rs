@@ -86,4 +86,6 @@ pub struct Resources {
     pub reservations: usize,
     /// Effects that have not ended.
     pub effects: usize,
+    /// Callers in queues.
+    pub waiting: usize,
 }

@@ -29,6 +29,7 @@ mod transfers;
 mod trunk_leg;
 mod trunk_registration;
 mod trunk_watch;
+mod waiting;
 
 pub use io::{Input, Output, Resources};
 pub use settings::{Limits, RegisterSecs, Settings};

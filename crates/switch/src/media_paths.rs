@@ -173,11 +173,17 @@ impl Switch {
                     self.ports.give_back(now.mono, port);
                 }
             }
-            Event::Opened { .. }
-            | Event::Confirmed { .. }
-            | Event::Dtmf { .. }
-            | Event::Played { .. }
-            | Event::RecordingStarted { .. } => {}
+            Event::Dtmf { leg, digit, .. } => {
+                if let Some((call, leg)) = self.legs.find(leg).map(|leg| (leg.call, leg.no)) {
+                    self.tell_call(now, call, call::Input::Key { leg, key: digit });
+                }
+            }
+            Event::Played { leg } => {
+                if let Some(call) = self.legs.find(leg).map(|leg| leg.call) {
+                    self.tell_call(now, call, call::Input::Said);
+                }
+            }
+            Event::Opened { .. } | Event::Confirmed { .. } | Event::RecordingStarted { .. } => {}
         }
     }
 

@@ -38,6 +38,15 @@ impl Switch {
             .legs
             .of_call(call)
             .any(|leg| leg.no != LegNo::CALLER && leg.phase == Phase::Confirmed);
+        self.stored(call, answered)
+    }
+
+    /// The same, when the caller is answered next.
+    pub(crate) fn snapshot_of_answered(&self, call: CallId) -> DialogSnapshot {
+        self.stored(call, true)
+    }
+
+    fn stored(&self, call: CallId, answered: bool) -> DialogSnapshot {
         let legs = self
             .legs
             .of_call(call)

@@ -4,13 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
 use call::{Command, EffectEnd, EffectId, Notice, OrderId};
 use media::{LegKey, ports::PortPool};
-use model::{CallId, IdMaker, Now, UserId};
+use model::{CallId, IdMaker, Now};
 use routing::plan::NumberPlan;
 use sip::{
     Message, Method, Request,
@@ -79,6 +78,7 @@ pub struct Switch {
     pub(crate) registrar: Registrar,
     pub(crate) directory: Index,
     pub(crate) agents: routing::Agents,
+    pub(crate) waiting: routing::WaitingRoom,
     pub(crate) calls: Calls,
     pub(crate) legs: Legs,
     pub(crate) ports: PortPool,
@@ -130,6 +130,7 @@ impl Switch {
             registrar: crate::registration::registrar(&settings),
             directory: Index::default(),
             agents: routing::Agents::new(),
+            waiting: routing::WaitingRoom::new(),
             calls: Calls::default(),
             legs: Legs::default(),
             ports: PortPool::new(settings.rtp_ports.clone(), PORT_REST),
@@ -187,6 +188,7 @@ impl Switch {
             ports: self.ports.in_use(),
             reservations: busy.count(),
             effects: self.calls.open_effects(),
+            waiting: self.waiting.len(),
         }
     }
 
@@ -208,17 +210,24 @@ impl Switch {
 
     /// Lets the layers below and the agents have their say until nobody has any more.
     fn settle(&mut self, now: Now) {
-        while let Some(output) = self.transactions.poll() {
-            match output {
-                transaction::Output::Send { path, bytes } => {
-                    self.outputs.push_back(Output::Send { path, bytes });
+        loop {
+            while let Some(output) = self.transactions.poll() {
+                match output {
+                    transaction::Output::Send { path, bytes } => {
+                        self.outputs.push_back(Output::Send { path, bytes });
+                    }
+                    transaction::Output::Event(event) => self.sip_event(now, event),
                 }
-                transaction::Output::Event(event) => self.sip_event(now, event),
             }
-        }
-        while let Some(changed) = self.agents.poll() {
-            self.outputs
-                .push_back(Output::Notice(Notice::Agent(changed)));
+            while let Some(changed) = self.agents.poll() {
+                self.waiting.agent_changed(&changed);
+                let changed = Notice::Agent(changed);
+                self.outputs.push_back(Output::Notice(changed));
+            }
+            match self.waiting.next(now.mono, &self.agents) {
+                Some(call) => self.tell_call(now, call, call::Input::Freed),
+                None => break,
+            }
         }
         let over = self.draining && self.calls.is_empty() && self.trunk_watch.may_go(now);
         if over && !self.calls.told_drained() {
@@ -294,21 +303,10 @@ impl Switch {
         );
     }
 
-    fn set_directory(&mut self, now: Now, directory: Arc<model::Directory>) {
-        self.directory = Index::new(directory);
-        let records = self.directory.records();
-        self.agents.update(now, &records.agents, &records.skills);
-        let users: Vec<UserId> = records.agents.iter().map(|agent| agent.user).collect();
-        self.drop_unknown_bindings();
-        self.watch_trunks(now);
-        for user in users {
-            self.update_registered(now, user);
-        }
-    }
-
     fn timers(&mut self, now: Now) {
         self.transactions.handle_timers(now.mono);
         self.agents.handle_timers(now);
+        self.waiting.handle_timers(now.mono);
         self.expire_bindings(now);
         self.watch_timers(now);
         while let Some(call) = self.calls.due(now.mono) {
@@ -317,9 +315,10 @@ impl Switch {
     }
 
     fn wake(&self) -> Output {
-        let timers: [(Option<Duration>, &'static str); 5] = [
+        let timers: [(Option<Duration>, &'static str); 6] = [
             (self.transactions.next_timer(), "transaction"),
             (self.agents.next_timer(), "wrap-up"),
+            (self.waiting.next_timer(), "queue"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
             (self.trunk_watch.next(), "trunk"),

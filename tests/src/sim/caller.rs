@@ -19,6 +19,8 @@ pub struct Intent {
     pub talking: super::phone::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
+    /// Presses 1 this long after the answer.
+    pub presses: Option<Duration>,
 }
 
 impl Intent {
@@ -28,6 +30,7 @@ impl Intent {
             patience: Duration::from_secs(120),
             talking: super::phone::Talking::Stay,
             vanishes: None,
+            presses: None,
         }
     }
 
@@ -51,6 +54,7 @@ impl Intent {
                 _ => Talking::HangUp { after },
             },
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
+            presses: chance.permille(150).then(|| chance.millis(0, 20_000)),
         }
     }
 }
@@ -77,6 +81,7 @@ enum Act {
     GiveUp,
     HangUp,
     Hold(bool),
+    Press,
     Vanish,
 }
 
@@ -101,6 +106,8 @@ pub struct Caller {
     pub outcome: Option<Outcome>,
     /// A CANCEL was sent.
     pub cancelled: bool,
+    /// Keys that were pressed and are not under way yet.
+    pub pressed: Option<char>,
     /// The transaction layer.
     pub reliable: Reliable,
     line: String,
@@ -133,6 +140,7 @@ impl Caller {
             answered_at: None,
             outcome: None,
             cancelled: false,
+            pressed: None,
             reliable: Reliable::default(),
             line: line.to_owned(),
             account: None,
@@ -212,6 +220,7 @@ impl Caller {
                 self.reliable = Reliable::default();
                 self.finish(Outcome::Vanished);
             }
+            Act::Press => self.pressed = Some('1'),
             Act::HangUp => {
                 if let Some(talk) = &mut self.talk {
                     talk.hang_up(now, &mut self.reliable, &mut self.chance);
@@ -361,6 +370,8 @@ impl Caller {
         if self.cancelled {
             return self.acts.push((now, Act::HangUp));
         }
+        let presses = self.intent.presses.map(|after| (now + after, Act::Press));
+        self.acts.extend(presses);
         match self.intent.talking {
             // Callers have nobody to transfer to.
             Talking::Stay | Talking::Transfer { .. } => self

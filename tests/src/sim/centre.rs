@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, OrderId, OrderRefused};
-use model::{AgentChanged, CallId, Directory, TrunkId, TrunkState, UserId, Utc};
+use model::{AgentChanged, CallId, Directory, Flag, TrunkId, TrunkState, UserId, Utc};
 use switch::{Input, Path, Resources, Switch};
 
 use super::{
@@ -73,6 +73,10 @@ pub struct Centre {
     pub media_of: BTreeMap<SocketAddr, String>,
     /// The last told state of each agent.
     pub agents: BTreeMap<UserId, AgentChanged>,
+    /// Every change of an agent's state, in order.
+    pub states: Vec<AgentChanged>,
+    /// Every reservation is granted in time, before the healing too.
+    pub grants_all: bool,
     /// What became of ordered calls.
     pub ordered: BTreeMap<OrderId, Result<CallId, OrderRefused>>,
     /// What was told of each trunk, and when.
@@ -129,6 +133,13 @@ impl Centre {
                 managers.insert(caller_number(caller), *chance.pick(&users));
             }
         }
+        let mut flags = BTreeMap::new();
+        for number in managers.keys() {
+            if setup.moods && chance.permille(300) {
+                let flag = *chance.pick(&[Flag::Vip, Flag::Core, Flag::Undesirable]);
+                flags.insert(number.clone(), flag);
+            }
+        }
         let mut centre = Self {
             now: Duration::ZERO,
             phones: company.phones,
@@ -139,6 +150,11 @@ impl Centre {
             wire: Vec::new(),
             media_of: BTreeMap::new(),
             agents: BTreeMap::new(),
+            states: Vec::new(),
+            grants_all: {
+                let troubles = &setup.troubles;
+                troubles.denials + troubles.late_grants + troubles.failures == 0
+            },
             ordered: BTreeMap::new(),
             orders: 0,
             trunks: BTreeMap::new(),
@@ -159,6 +175,7 @@ impl Centre {
             deaf: BTreeMap::new(),
             at_once: (Duration::ZERO, 0),
         };
+        centre.world.flags = flags;
         centre.boot();
         centre.later(Duration::from_secs(1), Happening::Second);
         let phones: Vec<SocketAddr> = centre.phones.keys().copied().collect();
@@ -402,12 +419,15 @@ impl Centre {
     pub(super) fn pump(&mut self, party: SocketAddr) {
         // A client behind a gateway is known by the number called, a telephone's call by the number shown.
         let mut named_by = "From";
+        let mut keys = Vec::new();
         let (out, next) = if let Some(phone) = self.phones.get_mut(&party) {
             if phone.is_gateway {
                 named_by = "To";
             }
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
+            let ours = caller.talk.as_ref().and_then(|talk| talk.remote_media);
+            keys.extend(std::mem::take(&mut caller.pressed).into_iter().zip(ours));
             (std::mem::take(&mut caller.reliable.out), caller.next())
         } else {
             return;
@@ -419,6 +439,16 @@ impl Centre {
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));
+            }
+        }
+        for (digit, ours) in keys {
+            if let Some(leg) = self.plane.leg_at(ours) {
+                let key = media::plane::Event::Dtmf {
+                    leg,
+                    digit,
+                    duration_ms: 100,
+                };
+                self.later(Duration::from_millis(20), Happening::Media(self.life, key));
             }
         }
         if let Some(next) = next {

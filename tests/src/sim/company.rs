@@ -8,7 +8,8 @@ use std::{
 
 use model::{
     Agent, CallerId, Credentials, Device, DeviceId, DigestOffer, Directory, Line, LineId,
-    MediaSource, NumberFormat, Reach, Skill, Trunk, TrunkId, TrunkOutbound, UserId,
+    MediaSource, NumberFormat, Overflow, Queue, Reach, Skill, Trunk, TrunkId, TrunkOutbound,
+    UserId,
 };
 
 use super::{chance::Chance, digest, phone::Phone};
@@ -139,6 +140,8 @@ impl Company {
         }
         for line in 0..size.lines {
             let id = LineId(line as i64 + 1);
+            let others = i64::try_from(size.lines).unwrap_or(1);
+            let other = LineId((line as i64 + 1) % others + 1);
             directory.lines.push(Line {
                 id,
                 number: format!("+{}", line_number(line)),
@@ -147,6 +150,8 @@ impl Company {
                 channel: None,
                 ring_timeout_secs: None,
                 recorded: chance.permille(700),
+                language: model::Language::Russian,
+                queue: (moods && chance.permille(600)).then(|| drawn_queue(other, chance)),
             });
             for agent in &directory.agents {
                 let level = u8::try_from(if moods {
@@ -174,6 +179,19 @@ impl Company {
             phones,
             owners,
         }
+    }
+}
+
+fn drawn_queue(other: LineId, chance: &mut Chance) -> Queue {
+    Queue {
+        most_waiting: *chance.pick(&[1, 3, 20]),
+        most_wait_secs: *chance.pick(&[15, 40, 120]),
+        announce_secs: *chance.pick(&[10, 30]),
+        offers_call_back: chance.permille(700),
+        overflow: chance.permille(300).then(|| Overflow {
+            line: other,
+            after_secs: *chance.pick(&[1, 10, 30]),
+        }),
     }
 }
 

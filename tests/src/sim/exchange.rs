@@ -103,6 +103,7 @@ impl Centre {
     pub(super) fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Agent(changed) => {
+                self.states.push(changed);
                 self.agents.insert(changed.agent, changed);
             }
             Notice::Bindings { device, bindings } => {

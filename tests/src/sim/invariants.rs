@@ -12,6 +12,7 @@ use switch::Resources;
 
 use super::{
     centre::Centre,
+    fairness,
     message::{number_of, tag_of},
     wire::Record,
 };
@@ -27,6 +28,8 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     nobody_is_offered_a_call_while_dialling(centre, &mut found);
     no_strangers(centre, &mut found);
     the_journal_tells_what_happened(centre, &mut found);
+    found.extend(fairness::out_of_turn(centre));
+    found.extend(fairness::waited_in_vain(centre));
     everybody_ends(centre, &mut found);
     everything_is_given_back(centre, &mut found);
     found
@@ -267,15 +270,25 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
             centre.world.numbers.len(),
         ));
     }
-    let answered: BTreeSet<SocketAddr> = centre
-        .wire
-        .iter()
-        .filter(|r| !r.incoming && centre.callers.contains_key(&r.party))
-        .filter(|r| r.message.status() == Some(200) && r.message.method() == "INVITE")
-        .map(|r| r.party)
-        .collect();
+    let mut answered: BTreeMap<SocketAddr, Duration> = BTreeMap::new();
+    for record in &centre.wire {
+        let message = &record.message;
+        let answer = message.status() == Some(200) && message.method() == "INVITE";
+        if answer && !record.incoming && centre.callers.contains_key(&record.party) {
+            answered.entry(record.party).or_insert(record.at);
+        }
+    }
     let mut talked: BTreeMap<&str, usize> = BTreeMap::new();
-    for party in &answered {
+    for (party, at) in &answered {
+        let media = centre.callers[party].media;
+        let bridges = || centre.plane.bridges.iter();
+        let joined = bridges().any(|it| it.a == media || it.b == media);
+        // Of one who waited before, a crash may take the beginning of the conversation along.
+        let waited = !bridges().any(|it| it.at <= *at && (it.a == media || it.b == media));
+        if !joined || (waited && centre.life > 0) {
+            told.remove(centre.callers[party].number.trim_start_matches('+'));
+            continue;
+        }
         let number = centre.callers[party].number.trim_start_matches('+');
         *talked.entry(number).or_default() += 1;
     }

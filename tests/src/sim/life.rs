@@ -24,6 +24,9 @@ impl Centre {
         for event in self.plane.silent(self.now, sends) {
             self.input(Input::Media(event));
         }
+        for event in self.plane.played(self.now) {
+            self.input(Input::Media(event));
+        }
         if self
             .healed_at
             .is_some_and(|at| self.now > at + Duration::from_secs(2))
@@ -47,6 +50,10 @@ impl Centre {
             else {
                 continue;
             };
+            let ours = talk.remote_media;
+            if ours.is_some_and(|ours| self.plane.sounds_at(ours)) {
+                continue;
+            }
             let heard = talk.remote_media.and_then(|ours| self.plane.heard_at(ours));
             let number = caller.number.trim_start_matches('+');
             if heard

@@ -11,6 +11,7 @@ pub mod company;
 pub mod connections;
 pub mod digest;
 mod exchange;
+mod fairness;
 pub mod invariants;
 mod life;
 pub mod message;

@@ -10,6 +10,8 @@ use media::plane::{Command, ConversationKey, Event, LegKey, LegStats, RecordingS
 
 const PORT_REST: Duration = Duration::from_secs(2);
 const RTP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Every sound is as long.
+const SOUND: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Leg {
@@ -19,6 +21,10 @@ struct Leg {
     held: bool,
     quiet_since: Duration,
     told: bool,
+    /// Sounds or music are heard; sounds until then.
+    hears: Option<Option<Duration>>,
+    /// A tone is heard.
+    tone: bool,
 }
 
 #[derive(Debug)]
@@ -138,7 +144,21 @@ impl Plane {
             }
             Command::StopRecording { conversation } => self.stop_recording(now, conversation),
             Command::Close { leg } => self.close(now, leg),
-            Command::Play { .. } | Command::PlaySounds { .. } | Command::Stop { .. } => Vec::new(),
+            Command::PlaySounds { leg, sounds, .. } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    let sounds = u32::try_from(sounds.len()).unwrap_or(u32::MAX);
+                    leg.hears = Some((sounds > 0).then(|| now + SOUND * sounds));
+                    (leg.quiet_since, leg.told) = (now, false);
+                }
+                Vec::new()
+            }
+            Command::Play { leg, .. } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    (leg.tone, leg.hears) = (true, None);
+                }
+                Vec::new()
+            }
+            Command::Stop { .. } => Vec::new(),
         }
     }
 
@@ -171,6 +191,8 @@ impl Plane {
             held: false,
             quiet_since: now,
             told: false,
+            hears: None,
+            tone: false,
         };
         self.legs.insert(leg, fresh);
         vec![Event::Opened { leg }]
@@ -194,6 +216,7 @@ impl Plane {
         for (one, other) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
+                (leg.tone, leg.hears) = (false, None);
             }
         }
     }
@@ -243,11 +266,36 @@ impl Plane {
         self.recordings.remove(&conversation);
     }
 
-    /// Bridged legs that nobody has sent anything to for a minute. `sends` says who sends sound from where.
+    /// Legs whose sounds are over.
+    pub fn played(&mut self, now: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (&key, leg) in &mut self.legs {
+            if leg.hears.flatten().is_some_and(|end| end <= now) {
+                leg.hears = Some(None);
+                events.push(Event::Played { leg: key });
+            }
+        }
+        events
+    }
+
+    /// Whether sounds, music or a tone go out of this port of ours.
+    pub fn sounds_at(&self, local: SocketAddr) -> bool {
+        let mut legs = self.legs.values();
+        legs.any(|leg| leg.local == local && (leg.tone || leg.hears.is_some()))
+    }
+
+    /// The leg at this port of ours.
+    pub fn leg_at(&self, local: SocketAddr) -> Option<LegKey> {
+        let mut legs = self.legs.iter();
+        legs.find_map(|(key, leg)| (leg.local == local).then_some(*key))
+    }
+
+    /// Bridged legs, and legs that hear us, that nobody has sent anything to for a minute. `sends` says who sends sound from where.
     pub fn silent(&mut self, now: Duration, sends: impl Fn(SocketAddr) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         for (&key, leg) in &mut self.legs {
-            let Some(remote) = leg.remote.as_ref().filter(|_| leg.peer.is_some()) else {
+            let busy = leg.peer.is_some() || leg.hears.is_some();
+            let Some(remote) = leg.remote.as_ref().filter(|_| busy) else {
                 continue;
             };
             if sends(remote.rtp) {

@@ -8,8 +8,8 @@ use std::{
 
 use call::{Cause, Effect, EffectEnd, EffectId, EffectRequest, Event, EventKind, ShownBy};
 use model::{
-    Binding, CallId, CallerIdentity, CallerMatch, ClientRef, DeviceId, DialogSnapshot, OpenCall,
-    PersonId, UserId, Utc,
+    Binding, CallId, CallerIdentity, CallerMatch, ClientRef, DeviceId, DialogSnapshot, Flag,
+    OpenCall, PersonId, UserId, Utc,
 };
 
 use super::chance::Chance;
@@ -122,9 +122,13 @@ pub struct World {
     pub late: Vec<UserId>,
     /// Requests that no correct exchange makes.
     pub wrongs: Vec<String>,
+    /// Reservations that were not granted, and when.
+    pub denied: Vec<(CallId, Utc)>,
     /// What goes wrong now.
     pub troubles: Troubles,
     managers: BTreeMap<String, UserId>,
+    /// Marks of known clients.
+    pub flags: BTreeMap<String, Flag>,
     seen: BTreeSet<EffectId>,
     last: BTreeMap<CallId, u32>,
     free_at: BTreeMap<CallId, Duration>,
@@ -147,8 +151,10 @@ impl World {
             cards: BTreeSet::new(),
             late: Vec::new(),
             wrongs: Vec::new(),
+            denied: Vec::new(),
             troubles,
             managers,
+            flags: BTreeMap::new(),
             seen: BTreeSet::new(),
             last: BTreeMap::new(),
             free_at: BTreeMap::new(),
@@ -276,6 +282,8 @@ impl World {
                 let free = !denied && !self.ledger.contains_key(agent);
                 if free {
                     self.ledger.insert(*agent, call);
+                } else {
+                    self.denied.push((call, utc));
                 }
                 Some(EffectEnd::Reserved { granted: free })
             }
@@ -315,7 +323,7 @@ impl World {
             name: format!("Client {digits}"),
             organisation_name: None,
             manager: Some(*manager),
-            flags: Vec::new(),
+            flags: self.flags.get(&digits).copied().into_iter().collect(),
         });
         CallerIdentity {
             number: format!("+{digits}"),
@@ -348,6 +356,7 @@ impl World {
         for event in events {
             if let EventKind::Offered { snapshot, .. }
             | EventKind::Routed { snapshot, .. }
+            | EventKind::Queued { snapshot, .. }
             | EventKind::Transferred { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {

@@ -176,6 +176,8 @@ impl Company {
             ring_timeout_secs: None,
             recorded: true,
             callback_minutes: 30,
+            language: model::Language::Russian,
+            queue: None,
             skills: Vec::new(),
         };
         let trunk = TrunkData {

@@ -54,6 +54,8 @@ fn directory() -> Directory {
             channel: None,
             ring_timeout_secs: None,
             recorded: true,
+            language: model::Language::Russian,
+            queue: None,
         }],
         trunks: vec![Trunk {
             id: TrunkId(6),

@@ -1,7 +1,7 @@
 //! What the events of one transaction say about one call: a single row, a single statement.
 
 use call::{Event, EventKind};
-use crm::{Direction, Numbering};
+use crm::{Direction, Numbering, Queued};
 use model::CallId;
 
 use super::best;
@@ -17,6 +17,7 @@ pub(super) struct CallPatch {
     agent: Option<i64>,
     trunk: Option<i64>,
     answered_at: Option<i64>,
+    queued: Option<(i64, String)>,
     started_at: Option<i64>,
     end: Option<End>,
     exhausted: Option<String>,
@@ -40,6 +41,7 @@ impl CallPatch {
             agent: None,
             trunk: None,
             answered_at: None,
+            queued: None,
             started_at: None,
             end: None,
             exhausted: None,
@@ -70,6 +72,21 @@ impl CallPatch {
             }
             EventKind::OfferAccepted { agent, .. } => self.agent = Some(agent.0),
             EventKind::LineAnswered => self.answered_at = Some(at),
+            EventKind::Queued {
+                place,
+                priority,
+                explanation,
+                snapshot,
+            } => {
+                let queued = Queued {
+                    at: event.at,
+                    place: *place,
+                    priority: *priority,
+                    explanation: explanation.as_ref().clone(),
+                };
+                self.queued = Some((at, json(&queued)));
+                self.snapshot = Some(snapshot.0.clone());
+            }
             EventKind::ConversationStarted {
                 agent, snapshot, ..
             } => {
@@ -119,6 +136,7 @@ impl CallPatch {
     pub(super) fn statement(self, node: u16) -> Option<Statement> {
         let nothing = self.agent.is_none()
             && self.answered_at.is_none()
+            && self.queued.is_none()
             && self.started_at.is_none()
             && self.end.is_none()
             && self.exhausted.is_none()
@@ -139,6 +157,8 @@ impl CallPatch {
             self.exhausted,
             self.snapshot,
             self.trunk,
+            self.queued.as_ref().map(|(at, _)| *at),
+            self.queued.as_ref().map(|(_, how)| how.as_str()),
         ];
         match self.arrived {
             Some(arrived) => {
@@ -220,9 +240,9 @@ fn dialled(event: &Event) -> Vec<Value> {
 }
 
 const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_at, cause, ended_by, talk_ms, \
-     wait_ms, missed, exhausted, snapshot, trunk_id, id, node, direction, line_id, number_from, number_to, \
+     wait_ms, missed, exhausted, snapshot, trunk_id, queued_at, queued, id, node, direction, line_id, number_from, number_to, \
      number_client, person_id, organisation_id, client_name, caller, arrived_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
      ON CONFLICT (id) DO UPDATE SET agent = COALESCE(excluded.agent, calls.agent), \
      answered_at = COALESCE(excluded.answered_at, calls.answered_at), \
      started_at = COALESCE(excluded.started_at, calls.started_at), \
@@ -230,10 +250,12 @@ const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_a
      ended_by = COALESCE(excluded.ended_by, calls.ended_by), talk_ms = COALESCE(excluded.talk_ms, calls.talk_ms), \
      wait_ms = COALESCE(excluded.wait_ms, calls.wait_ms), missed = COALESCE(excluded.missed, calls.missed), \
      exhausted = COALESCE(excluded.exhausted, calls.exhausted), \
-     snapshot = COALESCE(excluded.snapshot, calls.snapshot), trunk_id = COALESCE(excluded.trunk_id, calls.trunk_id)";
+     snapshot = COALESCE(excluded.snapshot, calls.snapshot), trunk_id = COALESCE(excluded.trunk_id, calls.trunk_id), \
+     queued_at = COALESCE(excluded.queued_at, calls.queued_at), queued = COALESCE(excluded.queued, calls.queued)";
 
 const UPDATE: &str = "UPDATE calls SET agent = COALESCE($1, agent), answered_at = COALESCE($2, answered_at), \
      started_at = COALESCE($3, started_at), ended_at = COALESCE($4, ended_at), cause = COALESCE($5, cause), \
      ended_by = COALESCE($6, ended_by), talk_ms = COALESCE($7, talk_ms), wait_ms = COALESCE($8, wait_ms), \
      missed = COALESCE($9, missed), exhausted = COALESCE($10, exhausted), \
-     snapshot = COALESCE($11, snapshot), trunk_id = COALESCE($12, trunk_id) WHERE id = $13";
+     snapshot = COALESCE($11, snapshot), trunk_id = COALESCE($12, trunk_id), \
+     queued_at = COALESCE($13, queued_at), queued = COALESCE($14, queued) WHERE id = $15";

@@ -65,6 +65,8 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
         ring_timeout_secs: Some(20),
         recorded: true,
         callback_minutes: 30,
+        language: model::Language::Russian,
+        queue: None,
         skills: vec![LineSkill {
             user: anna.id,
             level: 10,

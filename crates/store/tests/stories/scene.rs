@@ -106,6 +106,8 @@ pub(crate) async fn line(store: &Store, number: &str) -> Line {
         ring_timeout_secs: None,
         recorded: true,
         callback_minutes: 30,
+        language: model::Language::Russian,
+        queue: None,
         skills: Vec::new(),
     };
     store.create(data).await.unwrap()

@@ -1,0 +1,243 @@
+//! A caller who waits in the queue (R4): answered with music, told the place, offered to whoever becomes free, called
+//! back at a key, and sent home at last.
+
+use std::time::Duration;
+
+use model::{DialogSnapshot, Flag, Priority, Queue, UserId};
+
+use crate::{
+    Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, Turn, Words,
+    call::{Call, Context, State},
+    offer::Offer,
+};
+
+/// Whoever did not take a call that waits is not offered it again for so long.
+pub(crate) const REST: Duration = Duration::from_secs(30);
+/// Somebody who seemed free is not: so long until the next look.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for the last words, which the media plane reports as said.
+const FAREWELL: Duration = Duration::from_secs(20);
+/// The key that orders a call back.
+const CALL_BACK: char = '1';
+
+/// The stay in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    since: Duration,
+    /// When the place is told next.
+    words_at: Duration,
+    /// Till when at most.
+    until: Duration,
+}
+
+impl Stay {
+    pub(crate) fn next_wake(self) -> Duration {
+        self.words_at.min(self.until)
+    }
+}
+
+impl Call {
+    fn queue(&self) -> Option<Queue> {
+        match &self.origin {
+            Origin::Inbound(inbound) => inbound.queue,
+            _ => None,
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        let flags = || self.caller.matches.iter().flat_map(|it| it.flags.iter());
+        if flags().any(|flag| *flag == Flag::Undesirable) {
+            Priority::Last
+        } else if flags().any(|flag| matches!(flag, Flag::Vip | Flag::Core)) {
+            Priority::First
+        } else {
+            Priority::Usual
+        }
+    }
+
+    /// Nobody is free: the caller waits, or goes on waiting; false if the line has no queue.
+    pub(crate) fn wait(&mut self, context: &Context<'_>) -> bool {
+        if self.stay.is_some() {
+            self.wait_on(context, context.now.mono + PAUSE);
+        } else if self.queue().is_some() {
+            self.state = State::Entering;
+            let priority = self.priority();
+            self.outputs.push_back(Output::EnterQueue { priority });
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether there is room, in which place, and what a restart needs once the line is answered.
+    pub(crate) fn may_enter(
+        &mut self,
+        context: &mut Context<'_>,
+        place: Option<u32>,
+        snapshot: DialogSnapshot,
+    ) {
+        if self.state != State::Entering {
+            return;
+        }
+        let Some(place) = place else {
+            return self.end(context, Cause::NobodyFree, Party::System);
+        };
+        let queued = EventKind::Queued {
+            place,
+            priority: self.priority(),
+            explanation: self.explanation.clone(),
+            snapshot,
+        };
+        let effect = self.commit(context, vec![EventKind::LineAnswered, queued]);
+        self.state = State::Queueing { effect };
+    }
+
+    /// The journal knows: the caller is answered and hears the first words.
+    pub(crate) fn queued(&mut self, context: &Context<'_>) {
+        let Some(queue) = self.queue() else { return };
+        let now = context.now.mono;
+        self.answered = true;
+        self.stay = Some(Stay {
+            since: now,
+            words_at: now + queue.announce_every(),
+            until: now + queue.most_wait(),
+        });
+        self.outputs.push_back(Output::AnswerCaller);
+        self.wait_on(context, now);
+        self.outputs.push_back(Output::Say(Words::Welcome));
+    }
+
+    /// The caller takes a place, or the old one again.
+    fn wait_on(&mut self, context: &Context<'_>, not_before: Duration) {
+        let Some(stay) = self.stay else { return };
+        let now = context.now.mono;
+        self.tried.retain(|(_, until)| *until > now);
+        self.outputs.push_back(Output::Wait(Turn {
+            priority: self.priority(),
+            since: stay.since,
+            managers: self.managers(),
+            resting: self.tried.clone(),
+            not_before,
+        }));
+        self.state = State::Waiting;
+    }
+
+    fn managers(&self) -> Vec<UserId> {
+        let matches = self.caller.matches.iter();
+        matches.filter_map(|it| it.manager).collect()
+    }
+
+    /// The last agent was asked: that one rests from this call.
+    pub(crate) fn rest(&mut self, until: Duration) {
+        if let Some((_, rests)) = self.tried.last_mut() {
+            *rests = until;
+        }
+    }
+
+    /// It is known now who waits.
+    pub(crate) fn wait_as_known(&mut self, context: &Context<'_>) {
+        if self.state == State::Waiting {
+            self.wait_on(context, context.now.mono);
+        }
+    }
+
+    /// Somebody is free for this caller.
+    pub(crate) fn freed(&mut self, context: &Context<'_>) {
+        if self.state == State::Waiting {
+            let now = context.now.mono;
+            self.tried.retain(|(_, until)| *until > now);
+            self.decide();
+        }
+    }
+
+    /// Time passes in the queue.
+    pub(crate) fn waited(&mut self, context: &mut Context<'_>) {
+        let now = context.now.mono;
+        match (&self.state, &mut self.stay) {
+            (State::Farewell { until, cause, by }, _) if *until <= now => {
+                let (cause, by) = (*cause, *by);
+                self.end(context, cause, by);
+            }
+            (State::Waiting, Some(stay)) if stay.until <= now => {
+                let why = (Cause::WaitedTooLong, Party::System);
+                self.say_farewell(context, Words::AllBusy, why);
+            }
+            (State::Waiting, Some(stay)) if stay.words_at <= now => {
+                let queue = match &self.origin {
+                    Origin::Inbound(inbound) => inbound.queue,
+                    _ => None,
+                };
+                let every = queue.map_or(REST, |queue| queue.announce_every());
+                stay.words_at = now + every;
+                self.outputs.push_back(Output::Say(Words::Place));
+            }
+            _ => {}
+        }
+    }
+
+    /// A key: who does not want to wait is called back.
+    pub(crate) fn key(&mut self, context: &mut Context<'_>, leg: LegNo, key: char) {
+        let waits = matches!(
+            self.state,
+            State::Waiting
+                | State::Reserving { .. }
+                | State::Offering { .. }
+                | State::Announcing { .. }
+                | State::Ringing { .. }
+        );
+        let offered = self.queue().is_some_and(|queue| queue.offers_call_back);
+        if waits && offered && self.stay.is_some() && leg == LegNo::CALLER && key == CALL_BACK {
+            let why = (Cause::CallBackWanted, Party::Client);
+            self.say_farewell(context, Words::CallBack, why);
+        }
+    }
+
+    /// The last words were said.
+    pub(crate) fn said(&mut self, context: &mut Context<'_>) {
+        if let State::Farewell { cause, by, .. } = self.state {
+            self.end(context, cause, by);
+        }
+    }
+
+    fn say_farewell(&mut self, context: &mut Context<'_>, words: Words, why: (Cause, Party)) {
+        self.withdraw_offer(context);
+        self.leave_queue();
+        self.outputs.push_back(Output::Say(words));
+        let (cause, by) = why;
+        self.state = State::Farewell {
+            until: context.now.mono + FAREWELL,
+            cause,
+            by,
+        };
+    }
+
+    /// The telephones that ring stop, and their agent is free.
+    fn withdraw_offer(&mut self, context: &mut Context<'_>) {
+        self.drop_device_legs(None);
+        let reserving = matches!(self.state, State::Reserving { .. });
+        let Some(Offer { agent, .. }) = self.offer.take() else {
+            return;
+        };
+        self.free_agent(agent, false);
+        self.effect(context, Effect::Release { agent });
+        if !reserving {
+            let end = OfferEnd::CallerGone;
+            self.commit(context, vec![EventKind::OfferEnded { agent, end }]);
+        }
+    }
+
+    pub(crate) fn leave_queue(&mut self) {
+        if self.stay.take().is_some() {
+            self.outputs.push_back(Output::LeaveQueue);
+        }
+    }
+
+    /// Why the call ends when an answered caller who talks to nobody hangs up.
+    pub(crate) fn abandoned(&self, cause: Cause) -> Cause {
+        match (&self.state, cause) {
+            (State::Farewell { cause, .. }, _) => *cause,
+            (_, Cause::HungUp) => Cause::CallerCancelled,
+            _ => cause,
+        }
+    }
+}

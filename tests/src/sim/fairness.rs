@@ -1,0 +1,166 @@
+//! What callers in a queue may expect, read from the journal: nobody waits while a qualified agent is idle, and those
+//! of one line are served in the order of their class and of their coming.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use call::EventKind;
+use model::{AgentState, CallId, LineId, Priority, Rule, UserId, Utc};
+
+use super::centre::{Centre, DAWN};
+
+/// Facts are as old as the commit that they wait for, and telephones take a moment.
+const MARGIN: Duration = Duration::from_secs(2);
+/// An agent who did not take a caller rests from that caller.
+const REST: Duration = Duration::from_secs(32);
+/// The last words to a caller take so long at most.
+const FAREWELL: Duration = Duration::from_secs(22);
+
+/// The stay of one caller in a queue.
+#[derive(Debug)]
+struct Stay {
+    line: LineId,
+    /// In the queue since then; before that the call was offered at once.
+    from: Option<Utc>,
+    to: Option<Utc>,
+    priority: Priority,
+    /// Offers: to whom, from when till when.
+    offers: Vec<(UserId, Utc, Option<Utc>, Rule)>,
+}
+
+impl Stay {
+    fn waits_at(&self, at: Utc) -> bool {
+        let begun = self.from.is_some_and(|from| from + MARGIN < at);
+        let asked = self
+            .offers
+            .iter()
+            .any(|(_, from, to, _)| *from < at + MARGIN && to.is_none_or(|to| at < to + MARGIN));
+        begun && !asked && self.to.is_none_or(|to| at + FAREWELL < to)
+    }
+
+    fn rests(&self, agent: UserId, at: Utc) -> bool {
+        let mut offers = self.offers.iter();
+        offers.any(|(whom, _, to, _)| *whom == agent && to.is_none_or(|to| at < to + REST))
+    }
+}
+
+fn stays(centre: &Centre) -> BTreeMap<CallId, Stay> {
+    let mut stays: BTreeMap<CallId, Stay> = BTreeMap::new();
+    for event in &centre.world.journal {
+        if let EventKind::Arrived { line, .. } = &event.kind {
+            let stay = Stay {
+                line: *line,
+                from: None,
+                to: None,
+                priority: Priority::Usual,
+                offers: Vec::new(),
+            };
+            stays.insert(event.call, stay);
+        }
+        let Some(stay) = stays.get_mut(&event.call) else {
+            continue;
+        };
+        match &event.kind {
+            EventKind::Queued { priority, .. } => {
+                (stay.from, stay.priority) = (Some(event.at), *priority);
+            }
+            EventKind::Offered { agent, rule, .. } => {
+                stay.offers.push((*agent, event.at, None, *rule));
+            }
+            EventKind::OfferEnded { agent, .. } => {
+                let mut offers = stay.offers.iter_mut();
+                if let Some(offer) = offers.find(|it| it.0 == *agent && it.2.is_none()) {
+                    offer.2 = Some(event.at);
+                }
+            }
+            EventKind::ConversationStarted { .. } | EventKind::Ended { .. } => {
+                stay.to.get_or_insert(event.at);
+            }
+            // The class may have become known only now.
+            EventKind::Identified { .. } => stay.from = stay.from.map(|_| event.at),
+            _ => {}
+        }
+    }
+    stays
+}
+
+/// Just before or after.
+fn within(at: Utc, when: Utc) -> bool {
+    when < at + MARGIN && at < when + MARGIN
+}
+
+fn serves(centre: &Centre, agent: UserId, line: LineId) -> bool {
+    let mut skills = centre.directory.skills.iter();
+    skills.any(|it| it.user == agent && it.line == line && it.level > 0)
+}
+
+/// Callers who waited although an agent of the line had been idle for a while, once the faults were over.
+pub(super) fn waited_in_vain(centre: &Centre) -> Vec<String> {
+    let Some(healed) = centre.healed_at else {
+        return Vec::new();
+    };
+    let stays = stays(centre);
+    let mut found = Vec::new();
+    for (agent, from, to) in idle_times(centre) {
+        let mut at = from.max(DAWN + healed) + MARGIN;
+        while at < to {
+            for (call, stay) in &stays {
+                let may = serves(centre, agent, stay.line) && !stay.rests(agent, at);
+                if may && stay.waits_at(at) {
+                    let since = at.since(DAWN);
+                    found.push(format!("{call:?} waits at {since:?} while {agent} is idle"));
+                }
+            }
+            at = at + Duration::from_secs(1);
+        }
+    }
+    found
+}
+
+/// When which agent was available.
+fn idle_times(centre: &Centre) -> Vec<(UserId, Utc, Utc)> {
+    let mut times = Vec::new();
+    for (place, changed) in centre.states.iter().enumerate() {
+        if changed.state == AgentState::Available {
+            let mut later = centre.states[place + 1..].iter();
+            let next = later.find(|it| it.agent == changed.agent);
+            let to = next.map_or(centre.utc(), |next| next.since);
+            times.push((changed.agent, changed.since, to));
+        }
+    }
+    times
+}
+
+/// Callers who were passed over by one who came later, as the whole journal tells.
+pub(super) fn out_of_turn(centre: &Centre) -> Vec<String> {
+    let stays = stays(centre);
+    let mut found = Vec::new();
+    // A reservation that is refused costs a turn and stands in no journal.
+    let healed = centre.healed_at.map(|at| DAWN + at + MARGIN);
+    let granted = |at: &Utc| centre.grants_all || healed.is_some_and(|healed| *at > healed);
+    for (call, stay) in &stays {
+        for (agent, at, _, rule) in stay.offers.iter().filter(|it| granted(&it.1)) {
+            let Some(from) = stay.from.filter(|from| from <= at) else {
+                continue;
+            };
+            if !matches!(rule, Rule::Skilled { .. }) {
+                continue;
+            }
+            let passed = stays.iter().find(|(who, other)| {
+                let mut denied = centre.world.denied.iter();
+                if denied.any(|(call, when)| call == *who && within(*at, *when)) {
+                    return false;
+                }
+                let came = other.from.unwrap_or(*at);
+                let before = (other.priority, from) > (stay.priority, came);
+                before
+                    && other.line == stay.line
+                    && other.waits_at(*at)
+                    && !other.rests(*agent, *at)
+            });
+            if let Some((other, _)) = passed {
+                found.push(format!("{call:?} was offered to {agent} before {other:?}"));
+            }
+        }
+    }
+    found
+}
