@@ -169,7 +169,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         orders,
         directory: changed,
         settings: api_settings,
-        counters: counters::all(&hub, &store, &runner, &media_counters, archiving.made),
+        counters: counters::all(&hub, &store, &runner, &media_counters, archiving.figures),
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(api::serve(http, api::router(state), async {
@@ -192,7 +192,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         inputs,
         runner,
         desk,
-        archivist: archiving.task,
+        archivists: archiving.tasks,
         store,
     };
     running.stop().await
@@ -208,7 +208,7 @@ struct Running {
     inputs: mpsc::Sender<Input>,
     runner: Runner,
     desk: JoinHandle<()>,
-    archivist: Option<JoinHandle<()>>,
+    archivists: Vec<JoinHandle<()>>,
     store: Store,
 }
 
@@ -234,8 +234,8 @@ impl Running {
         if timeout(FAREWELL, self.desk).await.is_err() {
             tracing::warn!("the journal did not take everything in time");
         }
-        if let Some(archivist) = self.archivist {
-            // What it was making is begun anew at the next start.
+        for archivist in self.archivists {
+            // What it was making or removing is begun anew at the next start.
             archivist.abort();
         }
         if timeout(FAREWELL, self.store.close()).await.is_err() {

@@ -137,12 +137,12 @@ impl Tale<'_> {
             names => self.say(2, "call-caller-several", &[("names", names.join(", "))]),
         }
         for offer in &route.offers {
-            self.say(
-                2,
-                "decision",
-                &[("attempt", (offer.attempt + 1).to_string())],
-            );
-            self.explanation(&offer.explanation);
+            // Nobody was chosen for a call that the agent began.
+            if !offer.explanation.considered.is_empty() {
+                let attempt = (offer.attempt + 1).to_string();
+                self.say(2, "decision", &[("attempt", attempt)]);
+                self.explanation(&offer.explanation);
+            }
             self.offer(offer);
         }
         if let Some(exhausted) = &route.exhausted {
