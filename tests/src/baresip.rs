@@ -173,6 +173,11 @@ impl Baresip {
         self.order_with("dial", number);
     }
 
+    /// Hands the conversation to somebody else.
+    pub fn transfer(&mut self, uri: &str) {
+        self.order_with("transfer", uri);
+    }
+
     fn order_with(&mut self, command: &str, params: &str) {
         let text = json!({ "command": command, "params": params, "token": command }).to_string();
         write!(self.control, "{}:{text},", text.len()).expect("baresip takes orders");

@@ -255,6 +255,74 @@ async fn baresip_holds_resumes_and_hangs_up(#[values(1, 2)] media_threads: usize
     );
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_transfers_and_the_client_hears_the_colleague_in_one_recording(
+    #[values(1, 2)] media_threads: usize,
+) {
+    let company = Company::found(2, &with_threads(media_threads)).await;
+    let (user, secret) = company.agents[0].devices[0].clone();
+    let mut desk = Baresip::start(
+        company.daemon.sip(),
+        (&user, &secret),
+        &speech("agent-ru"),
+        AnswerMode::Auto,
+    );
+    let colleague = company.phone(1, 0);
+    answers(&colleague, Talking::Stay);
+    let second = Voice::open(
+        company.daemon.address(30, 10_002),
+        Law::A,
+        speech("colleague-ru"),
+    );
+    let client = Voice::open(
+        company.daemon.address(2, 30_000),
+        Law::A,
+        speech("caller-ru"),
+    );
+    let events = company.events(1).await;
+    let caller = company.call(CLIENT, Intent::patient());
+    desk.wait_for("CALL_ESTABLISHED");
+    caller.wait_for_answer();
+    client
+        .speak_to(caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media)));
+    client.wait_for(250, 250);
+    desk.transfer(&format!("sip:102@{}", company.daemon.sip()));
+    let (_, card) = events
+        .frame("call.offered", |frame| frame["attempt"] == 1)
+        .await;
+    assert_eq!(card["why"]["rule"], "transferred", "{card:#}");
+    assert_eq!(card["why"]["colleague"]["name"], "Agent 0");
+    assert_eq!(
+        card["caller"]["number"], CLIENT,
+        "the client's number, not the colleague's"
+    );
+    colleague.wait("the colleague answers", |phone| {
+        phone.calls.iter().any(|call| call.answered)
+    });
+    let shown = colleague.message("INVITE").expect("the colleague is rung");
+    assert!(shown.text("From").contains(CLIENT), "{shown:?}");
+    second.speak_to(colleague.with(|phone, _| phone.calls[0].invite.media()));
+    events.frame("call.transferred", |_| true).await;
+    desk.wait_for("CALL_CLOSED");
+    second.wait_for(300, 250);
+    caller.leave();
+    let (client, second) = (client.close(), second.close());
+    let call = company.ended_call(CLIENT).await;
+    assert_eq!(call["agent"], company.agents[1].id.as_str());
+    let [caller_words, first_words, second_words] =
+        ["caller-ru", "agent-ru", "colleague-ru"].map(speech);
+    assert_heard("the first agent", &first_words, &client.samples());
+    assert_heard("the colleague", &second_words, &client.samples());
+    assert_heard("the client", &caller_words, &second.samples());
+    let file = call["recording"]["file"].as_str().expect("a recording");
+    let (left, right) = recording(&company.daemon.recordings().join(file));
+    assert_heard("the client on the left", &caller_words, &left);
+    assert_heard("the first agent on the right", &first_words, &right);
+    assert_heard("the colleague on the right", &second_words, &right);
+    assert_not_heard("the client on the right", &caller_words, &right);
+}
+
 /// The database is a server's, so that the limit concerns recordings alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_both_hear_each_other_and_the_gap_is_marked_and_counted() {

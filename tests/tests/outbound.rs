@@ -73,8 +73,14 @@ async fn agent_dials_a_client_whose_card_opens_and_whose_history_keeps_the_call(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_as_the_telephone_company_knows_the_password_to_be_right() {
-    let company = Company::found(1, &Options::default()).await;
-    company.way_out(4, 1).await;
+    let (company, gateway) = office(1).await;
+    // SIPp would take the question whether the trunk is there for a call; the next one comes in a minute.
+    let up = |trunks: &Value| {
+        let mut trunks = trunks["items"].as_array().into_iter().flatten();
+        trunks.any(|trunk| trunk["state"]["code"] == "up")
+    };
+    company.rest.until("trunks", "the trunk is up", up).await;
+    drop(gateway);
     let folder = tempfile::tempdir().unwrap();
     let gateway = company.daemon.address(4, 5060);
     let client = Sipp::waiting("client_answers_behind_a_password", folder.path(), gateway);

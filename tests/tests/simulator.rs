@@ -19,6 +19,7 @@ const WANTED: &[&str] = &[
     "call.dialled",
     "call.identified",
     "call.routed",
+    "call.transferred",
     "call.updated",
     "conversation.started",
     "ended: busy",

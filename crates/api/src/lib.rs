@@ -38,6 +38,7 @@ pub mod session;
 pub mod state;
 pub mod tasks;
 pub mod token;
+pub mod trunk_states;
 pub mod trunks;
 pub mod users;
 

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::{
     directory::DirectoryChanged, guesses::Guesses, orders::Orders, password::Hasher,
-    problem::Problem,
+    problem::Problem, trunk_states::TrunkStates,
 };
 
 /// What the configuration says about the API.
@@ -67,6 +67,8 @@ pub struct Parts {
     pub commands: mpsc::Sender<Command>,
     /// Calls that were ordered and not confirmed yet.
     pub orders: Orders,
+    /// How the trunks stand.
+    pub trunk_states: TrunkStates,
     /// Tells the PBX that its directory changed.
     pub directory: DirectoryChanged,
     /// Configuration.

@@ -2,8 +2,13 @@
 
 use std::net::SocketAddr;
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use crm::{TrunkData, TrunkFilter};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use crm::{Record, TrunkData, TrunkFilter};
 use garde::Validate;
 use ipnet::IpNet;
 use model::{CallerId, Credentials, NumberFormat, TrunkId, TrunkOutbound};
@@ -14,9 +19,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     ApiState,
     body::{Body, MergePatch, Params, Path},
-    etag::IfMatch,
+    etag::{IfMatch, tag_of},
     problem::Problem,
     resource::{self, Fields, Items, Stored},
+    trunk_states::ShownState,
 };
 
 /// The routes.
@@ -34,7 +40,10 @@ pub struct TrunkFields {
     #[garde(length(chars, min = 1, max = 100))]
     pub name: String,
     /// Where its signalling comes from: addresses or networks such as `203.0.113.0/24`.
-    #[garde(length(min = 1, max = 64))]
+    ///
+    /// A trunk that registers may leave it out: calls from its proxy's address are its own.
+    #[serde(default)]
+    #[garde(length(max = 64), custom(named_somewhere(&self.outbound)))]
     #[schema(value_type = Vec<String>)]
     pub networks: Vec<Network>,
     /// Where its media may come from, besides the address in its SDP.
@@ -94,6 +103,35 @@ pub struct OutboundFields {
     #[garde(length(chars, min = 1, max = 200))]
     #[schema(write_only)]
     pub password: Option<String>,
+    /// We register with it as `user` at `domain`, and its calls come in by that; needs `user` and `password`.
+    #[serde(default)]
+    #[garde(custom(has_user(&self.user)))]
+    pub register: bool,
+    /// For how long we ask to be registered, in seconds; the provider may grant less.
+    #[serde(default = "model::records::default_register_secs")]
+    #[garde(range(min = 60, max = 3600))]
+    pub register_secs: u32,
+}
+
+fn named_somewhere<'a>(
+    outbound: &'a Option<OutboundFields>,
+) -> impl FnOnce(&[Network], &()) -> garde::Result + 'a {
+    move |networks, _| {
+        let registers = outbound.as_ref().is_some_and(|it| it.register);
+        if !networks.is_empty() || registers {
+            return Ok(());
+        }
+        Err(garde::Error::new(
+            "must name at least one network, or the trunk must register",
+        ))
+    }
+}
+
+fn has_user(user: &Option<String>) -> impl FnOnce(&bool, &()) -> garde::Result + '_ {
+    move |register, _| match (register, user) {
+        (true, None) => Err(garde::Error::new("needs user and password")),
+        _ => Ok(()),
+    }
 }
 
 fn is_host(host: &str, _: &()) -> garde::Result {
@@ -125,6 +163,8 @@ impl From<TrunkOutbound> for OutboundFields {
             number_format: outbound.number_format,
             user: outbound.credentials.map(|it| it.user),
             password: None,
+            register: outbound.register,
+            register_secs: outbound.register_secs,
         }
     }
 }
@@ -140,6 +180,8 @@ impl From<OutboundFields> for TrunkOutbound {
             caller_id: fields.caller_id,
             number_format: fields.number_format,
             credentials: fields.user.map(|user| Credentials { user, password }),
+            register: fields.register,
+            register_secs: fields.register_secs,
         }
     }
 }
@@ -204,6 +246,43 @@ impl From<TrunkFields> for TrunkData {
     }
 }
 
+/// A stored trunk and how it stands.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ShownTrunk {
+    /// What is stored.
+    #[serde(flatten)]
+    pub stored: Stored<TrunkFields>,
+    /// How it stands; read only.
+    #[schema(read_only)]
+    pub state: ShownState,
+}
+
+impl ShownTrunk {
+    fn of(state: &ApiState, record: Record<TrunkId, TrunkData>) -> Self {
+        Self {
+            state: state.trunk_states.shown(record.id),
+            stored: Stored::of(record),
+        }
+    }
+}
+
+impl IntoResponse for ShownTrunk {
+    fn into_response(self) -> Response {
+        let tag = tag_of(self.stored.version);
+        ([(header::ETAG, tag)], Json(self)).into_response()
+    }
+}
+
+/// Where we register, a password has to be known: given now, or stored before.
+fn check_password(trunk: &TrunkData) -> Result<(), Problem> {
+    let registers = trunk.outbound.as_ref().filter(|it| it.register);
+    let credentials = registers.and_then(|it| it.credentials.as_ref());
+    if credentials.is_some_and(|it| it.password.is_empty()) {
+        return Err(Problem::field("outbound.password", "is needed to register"));
+    }
+    Ok(())
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -216,19 +295,19 @@ struct Query {
 
 /// List trunks
 #[utoipa::path(get, path = "/trunks", tag = "trunks", params(Query),
-    responses((status = 200, body = Items<Stored<TrunkFields>>)))]
+    responses((status = 200, body = Items<ShownTrunk>)))]
 async fn list(
     State(state): State<ApiState>,
     Params(query): Params<Query>,
-) -> Result<Items<Stored<TrunkFields>>, Problem> {
+) -> Result<Items<ShownTrunk>, Problem> {
     let page = resource::page(query.cursor, query.limit)?;
     let trunks = state.base.trunks().list(&TrunkFilter {}, &page).await?;
-    Ok(resource::items(trunks))
+    Ok(trunks.map(|trunk| ShownTrunk::of(&state, trunk)).into())
 }
 
 /// Create a trunk
 #[utoipa::path(post, path = "/trunks", tag = "trunks", request_body = TrunkFields,
-    responses((status = 201, body = Stored<TrunkFields>), (status = 409), (status = 422)))]
+    responses((status = 201, body = ShownTrunk), (status = 409), (status = 422)))]
 async fn create(
     State(state): State<ApiState>,
     Body(fields): Body<TrunkFields>,
@@ -240,31 +319,33 @@ async fn create(
 
 /// Read a trunk
 #[utoipa::path(get, path = "/trunks/{id}", tag = "trunks", params(("id" = String, Path)),
-    responses((status = 200, body = Stored<TrunkFields>), (status = 404)))]
+    responses((status = 200, body = ShownTrunk), (status = 404)))]
 async fn read(
     State(state): State<ApiState>,
     Path(id): Path<TrunkId>,
-) -> Result<Stored<TrunkFields>, Problem> {
-    Ok(Stored::of(state.base.trunks().read(id).await?))
+) -> Result<ShownTrunk, Problem> {
+    let trunk = state.base.trunks().read(id).await?;
+    Ok(ShownTrunk::of(&state, trunk))
 }
 
 /// Change a trunk
 #[utoipa::path(patch, path = "/trunks/{id}", tag = "trunks", params(("id" = String, Path)),
     request_body(content = TrunkFields, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = Stored<TrunkFields>), (status = 404), (status = 412)))]
+    responses((status = 200, body = ShownTrunk), (status = 404), (status = 412)))]
 async fn change(
     State(state): State<ApiState>,
     if_match: IfMatch,
     Path(id): Path<TrunkId>,
     patch: MergePatch,
-) -> Result<Stored<TrunkFields>, Problem> {
+) -> Result<ShownTrunk, Problem> {
     let record = state.base.trunks().read(id).await?;
     let fields: TrunkFields = resource::patched(&record, &if_match, patch)?;
     let mut data: TrunkData = fields.into();
     keep_password(&mut data, &record.data);
+    check_password(&data)?;
     let changed = resource::replace(state.base.trunks(), &record, data).await?;
     state.directory.announce().await;
-    Ok(Stored::of(changed))
+    Ok(ShownTrunk::of(&state, changed))
 }
 
 /// Remove a trunk
@@ -279,4 +360,54 @@ async fn remove(
     let status = resource::remove(state.base.trunks(), &record, &if_match).await?;
     state.directory.announce().await;
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> TrunkFields {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn each_providers_template_is_accepted_once_its_words_are_filled_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/trunks");
+        let files = std::fs::read_dir(folder).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let templates: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|it| it == "json"))
+            .collect();
+        assert_eq!(templates.len(), 6);
+        for path in templates {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let filled = text
+                .replace("{PROXY}", "203.0.113.7")
+                .replace("{DOMAIN}", "sip.provider.example")
+                .replace("{NUMBER}", "+7 495 123-45-01")
+                .replace("{USER}", "office")
+                .replace("{PASSWORD}", "secret");
+            assert!(!filled.contains("{N") && !filled.contains("{P"), "{path:?}");
+            let trunk = read(&filled);
+            trunk.validate().unwrap();
+            assert!(trunk.outbound.is_some_and(|it| it.register), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn registering_needs_a_user_and_stands_for_a_network() {
+        let trunk = |more: &str| {
+            let outbound = r#""proxy":"203.0.113.7:5060","caller_number":"1""#;
+            read(&format!(
+                r#"{{"name":"x","networks":[],"outbound":{{{outbound}{more}}}}}"#
+            ))
+        };
+        let refused = |more: &str| trunk(more).validate().unwrap_err().to_string();
+        assert!(refused(r#","register":true"#).contains("outbound.register"));
+        assert!(refused("").contains("networks"));
+        let short = r#","register":true,"user":"a","register_secs":59"#;
+        assert!(refused(short).contains("outbound.register_secs"));
+        let good = r#","register":true,"user":"a""#;
+        trunk(good).validate().unwrap();
+    }
 }

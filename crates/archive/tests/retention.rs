@@ -68,13 +68,17 @@ impl Recordings for Desk {
         after: (Utc, RecordingId),
         limit: u32,
     ) -> Result<Vec<Recording>> {
-        Ok(self.find(limit, |row, _| {
+        assert!(limit <= 1_000, "never all at once");
+        let mut found = self.find(1_000, |row, _| {
             let there = match file {
                 SoundFile::Wav => row.wav_removed_at.is_none(),
                 SoundFile::Mp3 => row.mp3_bytes.is_some() && row.mp3_removed_at.is_none(),
             };
             there && row.started_at < before && (row.started_at, row.id) > after
-        }))
+        });
+        found.sort_by_key(|row| (row.started_at, row.id));
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn mark_removed(&self, ids: Vec<RecordingId>, file: SoundFile) -> Result<()> {

@@ -10,7 +10,7 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    placing::Placing, probe, recording::Recording,
+    placing::Placing, probe, recording::Recording, transfer::Transfer,
 };
 
 /// Where the call stands.
@@ -45,6 +45,10 @@ pub struct Call {
     pub(crate) offer: Option<Offer>,
     /// The way to the client, if an agent calls.
     pub(crate) placing: Placing,
+    /// Who talks with the client.
+    pub(crate) talker: Option<UserId>,
+    /// The conversation is being handed over.
+    pub(crate) transfer: Option<Transfer>,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
     pub(crate) tried: Vec<UserId>,
@@ -162,6 +166,8 @@ impl Call {
             ledger: Ledger::new(id),
             offer: None,
             placing: Placing::default(),
+            talker: None,
+            transfer: None,
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
@@ -262,6 +268,7 @@ impl Call {
                 cause,
                 elsewhere,
             } => self.refused(context, leg, cause, elsewhere),
+            Input::Transfer { leg, to } => self.transfer(context, leg, to),
             Input::CallerCancelled => {
                 let by = self.party(LegNo::CALLER);
                 self.end(context, Cause::CallerCancelled, by);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use model::{AgentChanged, Binding, CallId, DeviceId, UserId};
+use model::{AgentChanged, Binding, CallId, DeviceId, TrunkId, TrunkState, UserId};
 
 /// Names an order until it is answered; chosen by whoever gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +79,15 @@ pub enum Notice {
         order: OrderId,
         /// The call.
         outcome: Result<CallId, OrderRefused>,
+    },
+    /// The state of a trunk changed.
+    Trunk {
+        /// The trunk.
+        trunk: TrunkId,
+        /// What the administrator calls it.
+        name: String,
+        /// Its state; none once it is not watched any more.
+        state: Option<TrunkState>,
     },
     /// The process was told to stop and the last call is gone.
     Drained,

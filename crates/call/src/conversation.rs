@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::RecordingGap;
+use model::{RecordingGap, UserId};
 
 use crate::{
     Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, RecordingSummary,
@@ -14,7 +14,10 @@ const MOST_GAPS: usize = 100;
 
 impl Call {
     pub(crate) fn held(&mut self, context: &mut Context<'_>, leg: LegNo, held: bool) {
-        let Some(bridge) = self.bridge() else { return };
+        let during_transfer = self.transfer.map(|transfer| transfer.bridge);
+        let Some(bridge) = self.bridge().or(during_transfer) else {
+            return;
+        };
         if !bridge.has(leg) || self.holders.contains(&leg) == held {
             return;
         }
@@ -47,6 +50,9 @@ impl Call {
         cause: Cause,
         by: Party,
     ) {
+        if self.left_during_transfer(context, leg, (cause, by)) {
+            return;
+        }
         if self.bridge().is_some_and(|bridge| bridge.has(leg))
             || leg == LegNo::CALLER
             || self.placing.agent() == Some(leg)
@@ -64,7 +70,7 @@ impl Call {
         if !self.is_open() {
             return;
         }
-        let talked = matches!(self.state, State::Talking { .. });
+        let talked = matches!(self.state, State::Talking { .. }) || self.transfer.is_some();
         self.probes.stop();
         if self.recording.stop(context.now.mono) {
             self.outputs.push_back(Output::StopRecording);
@@ -82,15 +88,23 @@ impl Call {
             });
         }
         self.drop_legs();
-        if agent.is_none() && !self.explanation.considered.is_empty() {
+        if agent.is_none() && !talked && !self.explanation.considered.is_empty() {
             kinds.push(EventKind::RouteExhausted {
                 explanation: Arc::clone(&self.explanation),
             });
         }
+        self.transfer = None;
+        let talker = self.talker.take();
         let offered = self.offer.take().map(|offer| offer.agent);
-        let own = self.own_agent().filter(|own| Some(*own) != offered);
-        for agent in offered.into_iter().chain(own) {
-            self.free_agent(agent, talked);
+        let mut agents: Vec<UserId> = [offered, talker, self.own_agent()]
+            .into_iter()
+            .flatten()
+            .collect();
+        agents.sort_unstable();
+        agents.dedup();
+        for agent in agents {
+            let took_part = Some(agent) == talker || Some(agent) == self.own_agent();
+            self.free_agent(agent, talked && took_part);
             self.effect(context, Effect::Release { agent });
         }
         let now = context.now.utc;
@@ -124,8 +138,13 @@ impl Call {
             }
             None => {
                 self.drop_device_legs(None);
-                let legs = [self.placing.leg(), self.placing.agent()].into_iter();
-                self.outputs.extend(legs.flatten().map(Output::DropLeg));
+                let legs = [
+                    self.placing.leg(),
+                    self.placing.agent(),
+                    self.transferor().filter(|leg| *leg != LegNo::CALLER),
+                ];
+                let legs = legs.into_iter().flatten();
+                self.outputs.extend(legs.map(Output::DropLeg));
             }
         }
     }

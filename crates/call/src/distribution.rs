@@ -14,8 +14,22 @@ use crate::{
 impl Call {
     pub(crate) fn decide(&mut self) {
         self.state = State::Deciding;
-        let (tried, caller) = (self.tried.clone(), Arc::clone(&self.caller));
-        self.outputs.push_back(Output::Decide { tried, caller });
+        // Whoever had the call before may be handed it again, but only once: the last end says that this was.
+        let tried = match self.transfer {
+            Some(_) if self.last_end.is_none() => Vec::new(),
+            _ => self.tried.clone(),
+        };
+        let caller = Arc::clone(&self.caller);
+        let wanted = match (&self.transfer, &self.origin) {
+            (Some(transfer), _) => Some(transfer.wanted()),
+            (None, Origin::Internal(internal)) => Some((internal.callee, Rule::Dialled)),
+            _ => None,
+        };
+        self.outputs.push_back(Output::Decide {
+            tried,
+            wanted,
+            caller,
+        });
     }
 
     pub(crate) fn decided(
@@ -30,6 +44,9 @@ impl Call {
         }
         self.explanation = explanation;
         let Some((agent, rule, ring_timeout)) = choice else {
+            if self.transfer.is_some() {
+                return self.transfer_failed(context);
+            }
             let cause = match (&self.origin, qualified, self.attempts) {
                 (Origin::Internal(_), ..) => self.last_end.map_or(Cause::Busy, Cause::from),
                 (_, _, 1..) => Cause::NobodyAnswered,
@@ -58,6 +75,9 @@ impl Call {
     pub(crate) fn reservation_refused(&mut self, context: &mut Context<'_>, too_slow: bool) {
         if let Some(offer) = self.offer.take() {
             self.free_agent(offer.agent, false);
+            if self.transfer.is_some() {
+                self.last_end = Some(OfferEnd::Busy);
+            }
             if too_slow {
                 self.effect(context, Effect::Release { agent: offer.agent });
             }
@@ -164,6 +184,9 @@ impl Call {
                 .as_ref()
                 .is_some_and(|offer| offer.open_device(leg).is_some());
         // Whoever ordered a call hears nothing of it before the telephone is taken up.
+        if rings && self.transfer.is_some() {
+            return self.tell_transferor(180);
+        }
         if rings && !self.relayed_ringing && !matches!(self.origin, Origin::Outbound(_)) {
             self.relayed_ringing = true;
             self.outputs.push_back(Output::RelayRinging);
@@ -191,6 +214,9 @@ impl Call {
             return self.outputs.push_back(Output::DropLeg(leg));
         };
         self.drop_device_legs(Some(leg));
+        if self.transfer.is_some() {
+            return self.transferred(context, leg, (agent, device), snapshot);
+        }
         let accepted = EventKind::OfferAccepted { agent, device };
         if let Origin::Outbound(_) = self.origin {
             return self.orderer_answered(context, leg, device);
@@ -225,6 +251,7 @@ impl Call {
             });
         }
         self.started_at = Some(context.now.utc);
+        self.talker = Some(agent);
         facts.push(EventKind::LineAnswered);
         facts.push(EventKind::ConversationStarted {
             agent,
@@ -265,7 +292,7 @@ impl Call {
         self.drop_device_legs(None);
         self.last_end = Some(end);
         if let Some(offer) = self.offer.take() {
-            if self.own_agent() == Some(offer.agent) {
+            if self.own_agent() == Some(offer.agent) && self.transfer.is_none() {
                 return self.orderer_gone(context, offer.agent, end);
             }
             self.free_agent(offer.agent, false);
@@ -278,7 +305,10 @@ impl Call {
                 }],
             );
         }
-        self.decide();
+        match self.transfer {
+            Some(_) => self.transfer_failed(context),
+            None => self.decide(),
+        }
     }
 
     pub(crate) fn drop_device_legs(&mut self, but: Option<LegNo>) {

@@ -175,6 +175,29 @@ pub enum EventKind {
         /// On hold, or back.
         held: bool,
     },
+    /// The conversation is being handed to a colleague, who is offered it next.
+    #[serde(rename = "transfer.begun")]
+    TransferBegun {
+        /// By which party.
+        by: Party,
+        /// Who hands it over.
+        from: UserId,
+        /// To whom.
+        to: UserId,
+    },
+    /// A colleague took over; the conversation goes on.
+    #[serde(rename = "call.transferred")]
+    Transferred {
+        /// Who handed it over.
+        from: UserId,
+        /// Who talks now.
+        agent: UserId,
+        /// On which telephone.
+        device: DeviceId,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
     /// Routing found nobody (else): the decision, for the explanation.
     #[serde(rename = "route.exhausted")]
     RouteExhausted {
@@ -272,6 +295,8 @@ impl EventKind {
             Self::LineAnswered => "line.answered",
             Self::ConversationStarted { .. } => "conversation.started",
             Self::Held { .. } => "call.updated",
+            Self::TransferBegun { .. } => "transfer.begun",
+            Self::Transferred { .. } => "call.transferred",
             Self::RouteExhausted { .. } => "route.exhausted",
             Self::Identified { .. } => "call.identified",
             Self::Ended { .. } => "call.ended",

@@ -168,6 +168,13 @@ pub enum Input {
         /// Another trunk may do better.
         elsewhere: bool,
     },
+    /// A party hands the conversation to a colleague; see [`Call::may_transfer`](crate::Call::may_transfer).
+    Transfer {
+        /// Who.
+        leg: LegNo,
+        /// To whom.
+        to: UserId,
+    },
     /// The caller gave up before an answer; the 487 is sent.
     CallerCancelled,
     /// A party hung up.
@@ -233,6 +240,8 @@ pub enum Output {
     Decide {
         /// Who was tried.
         tried: Vec<UserId>,
+        /// Nobody else comes into question.
+        wanted: Option<(UserId, Rule)>,
         /// Who calls.
         caller: Arc<CallerIdentity>,
     },
@@ -276,6 +285,18 @@ pub enum Output {
         bridge: Bridge,
         /// File, relative to the recordings folder.
         recording: Option<String>,
+    },
+    /// Join the client with another agent; a recording that runs goes on with the new one.
+    Reconnect {
+        /// Between whom.
+        bridge: Bridge,
+    },
+    /// Tell a party that hands its conversation over how far that is (RFC 3515 §2.4.4).
+    TransferProgress {
+        /// Who.
+        leg: LegNo,
+        /// SIP status; 200 and more is the end.
+        status: u16,
     },
     /// Stop the recording; answered by [`Input::RecordingClosed`] later.
     StopRecording,

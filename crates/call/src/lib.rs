@@ -18,6 +18,7 @@ mod offer;
 mod placing;
 mod probe;
 mod recording;
+mod transfer;
 
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};

@@ -286,6 +286,9 @@ pub(crate) struct Why<'a> {
     #[serde(flatten)]
     rule: Rule,
     owner: Option<Named<'a>>,
+    /// The colleague who hands the conversation over, or did not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    colleague: Option<Named<'a>>,
     previous: Vec<Previous<'a>>,
 }
 
@@ -320,6 +323,10 @@ impl<'a> Why<'a> {
             ownership,
             rule,
             owner: owner.map(|owner| roster.named(owner)),
+            colleague: match rule {
+                Rule::Transferred { by } | Rule::Returned { by } => Some(roster.named(by)),
+                _ => None,
+            },
             previous: previous.collect(),
         }
     }

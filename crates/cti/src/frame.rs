@@ -74,6 +74,16 @@ enum Body<'a> {
         device: DeviceId,
         recorded: bool,
     },
+    TransferBegun {
+        by: Party,
+        from: UserId,
+        to: UserId,
+    },
+    Transferred {
+        from: UserId,
+        agent: UserId,
+        device: DeviceId,
+    },
     Held {
         by: Party,
         held: bool,
@@ -181,6 +191,21 @@ pub(crate) fn write(
             agent: *agent,
             device: *device,
             recorded: recording.is_some(),
+        },
+        EventKind::TransferBegun { by, from, to } => Body::TransferBegun {
+            by: *by,
+            from: *from,
+            to: *to,
+        },
+        EventKind::Transferred {
+            from,
+            agent,
+            device,
+            ..
+        } => Body::Transferred {
+            from: *from,
+            agent: *agent,
+            device: *device,
         },
         EventKind::Held { by, held } => Body::Held {
             by: *by,

@@ -196,6 +196,13 @@ pub enum Command {
         /// Codec of the file, fixed for its whole length.
         law: Codec,
     },
+    /// Another leg speaks on the right channel from now on: the conversation was transferred. Its legs were joined before.
+    PassRecording {
+        /// A conversation that is being recorded; nothing happens to another.
+        conversation: ConversationKey,
+        /// The leg on the right channel.
+        agent: LegKey,
+    },
     /// End the recording; `RecordingClosed` follows when its last byte is written.
     StopRecording {
         /// The recorded conversation.

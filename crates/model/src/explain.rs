@@ -24,6 +24,16 @@ pub enum Rule {
     Dialled,
     /// The agent began the call (O1).
     Caller,
+    /// A colleague hands the conversation over (T3).
+    Transferred {
+        /// Who.
+        by: UserId,
+    },
+    /// The colleague did not take it: the conversation comes back.
+    Returned {
+        /// Who did not.
+        by: UserId,
+    },
 }
 
 /// Why an agent who was considered did not get this offer.

@@ -11,6 +11,7 @@ pub mod obligation;
 pub mod presence;
 pub mod records;
 pub mod time;
+pub mod trunk_state;
 
 pub use caller::{CallerIdentity, CallerMatch, ClientRef, Flag};
 pub use explain::{Considered, Explanation, PassedOver, Rule, Verdict};
@@ -27,3 +28,4 @@ pub use records::{
     TrunkOutbound,
 };
 pub use time::{Now, Utc};
+pub use trunk_state::{TrunkCode, TrunkState};

@@ -143,6 +143,18 @@ pub struct TrunkOutbound {
     pub number_format: NumberFormat,
     /// User name and password for its challenges; none if it knows us by our address.
     pub credentials: Option<Credentials>,
+    /// We register with it (RFC 3261 §10.2), which needs credentials; calls from the proxy's address are then its own,
+    /// whether or not `networks` names it.
+    #[serde(default)]
+    pub register: bool,
+    /// For how long we ask to be registered, in seconds.
+    #[serde(default = "default_register_secs")]
+    pub register_secs: u32,
+}
+
+/// `register_secs` where nothing else is said.
+pub fn default_register_secs() -> u32 {
+    300
 }
 
 /// User name and password that we answer a trunk's challenge with.

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use api::orders::Orders;
+use api::{orders::Orders, trunk_states::TrunkStates};
 use call::Notice;
 use cti::Hub;
-use model::{Binding, DeviceId};
+use model::{Binding, DeviceId, TrunkCode, TrunkState};
 use store::Store;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -20,6 +20,8 @@ pub(crate) struct Listeners {
     pub(crate) hub: Hub,
     /// Those who ordered calls.
     pub(crate) orders: Orders,
+    /// Those who ask how the trunks stand.
+    pub(crate) trunk_states: TrunkStates,
     /// Whoever waits for the last call to be over.
     pub(crate) drained: Option<oneshot::Sender<()>>,
 }
@@ -83,6 +85,10 @@ fn take(notice: Notice, listeners: &mut Listeners, unsaved: &Unsaved) {
             "refused: {}",
             refusal.reason
         ),
+        Notice::Trunk { trunk, name, state } => {
+            listeners.trunk_states.keep(trunk, state);
+            log_trunk(&name, state);
+        }
         Notice::Drained => {
             if let Some(drained) = listeners.drained.take() {
                 // Nobody waits when the process does not stop.
@@ -90,4 +96,34 @@ fn take(notice: Notice, listeners: &mut Listeners, unsaved: &Unsaved) {
             }
         }
     }
+}
+
+/// One line for each change, with what can be done where something can.
+fn log_trunk(name: &str, state: Option<TrunkState>) {
+    let Some(TrunkState { code, status, .. }) = state else {
+        return tracing::info!(trunk = name, "trunk: not watched any more");
+    };
+    let (words, remedy) = match code {
+        TrunkCode::Unknown => return,
+        TrunkCode::Registering => return tracing::info!(trunk = name, "trunk: registering"),
+        TrunkCode::Registered => return tracing::info!(trunk = name, "trunk: registered"),
+        TrunkCode::Up => return tracing::info!(trunk = name, "trunk: up"),
+        TrunkCode::PasswordRefused => (
+            "password refused",
+            "compare user, password and domain with those that the provider gave you",
+        ),
+        TrunkCode::Unreachable => (
+            "no answer to the registration",
+            "look at the proxy's address, at the firewall and at the provider's state",
+        ),
+        TrunkCode::Refused => (
+            "registration refused",
+            "ask the provider about this status; the account may be blocked or registered elsewhere",
+        ),
+        TrunkCode::Down => (
+            "down: two questions had no answer",
+            "look at the proxy's address, at the firewall and at the provider's state",
+        ),
+    };
+    tracing::warn!(trunk = name, status, remedy, "trunk: {words}");
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use api::{ApiState, Parts, directory, orders::Orders};
+use api::{ApiState, Parts, directory, orders::Orders, trunk_states::TrunkStates};
 use call::Command;
 use crm::{Base, Journal};
 use cti::{Deps, Desk, Hub};
@@ -119,10 +119,11 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     let desk = tokio::spawn(Desk::start(deps, hub.clone(), cti_settings).run(effects_taken, ends));
     let (drained, all_drained) = oneshot::channel();
     tokio::spawn(hub.clone().run_presence());
-    let orders = Orders::default();
+    let (orders, trunk_states) = (Orders::default(), TrunkStates::default());
     let listeners = Listeners {
         hub: hub.clone(),
         orders: orders.clone(),
+        trunk_states: trunk_states.clone(),
         drained: Some(drained),
     };
     tokio::spawn(notices::run(notices_taken, listeners, store.clone()));
@@ -167,9 +168,17 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         hub: hub.clone(),
         commands: commands.clone(),
         orders,
+        trunk_states: trunk_states.clone(),
         directory: changed,
         settings: api_settings,
-        counters: counters::all(&hub, &store, &runner, &media_counters, archiving.figures),
+        counters: counters::all(
+            &hub,
+            &store,
+            &runner,
+            &media_counters,
+            &archiving.figures,
+            &trunk_states,
+        ),
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(api::serve(http, api::router(state), async {

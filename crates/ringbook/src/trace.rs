@@ -196,6 +196,14 @@ impl Tale<'_> {
             }
             Rule::Dialled => self.words.say("rule-dialled", &[]),
             Rule::Caller => self.words.say("rule-caller", &[]),
+            Rule::Transferred { by } => {
+                let by = self.name(by);
+                self.words.say("rule-transferred", &[("by", by)])
+            }
+            Rule::Returned { by } => {
+                let by = self.name(by);
+                self.words.say("rule-returned", &[("by", by)])
+            }
         }
     }
 

@@ -25,6 +25,9 @@ impl Switch {
         path: Path,
     ) {
         let Some((key, purpose)) = self.legs.by_client(client) else {
+            if self.trunk_answered(now, client, response) {
+                return;
+            }
             return self.end_unclaimed(now, client, response, path);
         };
         match purpose {
@@ -45,7 +48,8 @@ impl Switch {
                     self.party_is_there(now, key);
                 }
             }
-            Purpose::Bye | Purpose::Probe => {}
+            Purpose::Notify if response.is_final() => self.legs.forget_client(client),
+            Purpose::Bye | Purpose::Probe | Purpose::Notify => {}
         }
     }
 
@@ -57,8 +61,8 @@ impl Switch {
             }
             Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
             Some((key, Purpose::Bye)) => self.forget_leg(key),
-            Some((_, Purpose::Probe)) => self.legs.forget_client(client),
-            None => {}
+            Some((_, Purpose::Probe | Purpose::Notify)) => self.legs.forget_client(client),
+            None => self.trunk_unanswered(now, client),
         }
     }
 

@@ -77,6 +77,12 @@ impl Calls {
         self.table.get(&call).map(|entry| entry.call.origin())
     }
 
+    /// Whether this leg may hand its conversation over now.
+    pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
+        let entry = self.table.get(&call);
+        entry.is_some_and(|entry| entry.call.may_transfer(leg))
+    }
+
     /// How many calls came or went by this trunk.
     pub(crate) fn by_trunk(&self, trunk: model::TrunkId) -> usize {
         self.table
@@ -166,7 +172,14 @@ impl Switch {
     fn carry_out(&mut self, now: Now, id: CallId, wish: Wish) -> Option<call::Input> {
         match wish {
             Wish::Effect(request) => self.outputs.push_back(Output::Effect(request)),
-            Wish::Decide { tried, caller } => return Some(self.decide(now, id, &tried, &caller)),
+            Wish::Decide {
+                tried,
+                wanted: Some(wanted),
+                ..
+            } => return Some(self.decide_directly(now, id, wanted, &tried)),
+            Wish::Decide { tried, caller, .. } => {
+                return Some(self.decide(now, id, &tried, &caller));
+            }
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
             Wish::Place { failed } => return Some(self.place(now, id, &failed)),
@@ -178,6 +191,8 @@ impl Switch {
             }
             Wish::DropLeg(leg) => self.drop_device(now, id, leg),
             Wish::Connect { bridge, recording } => self.connect(id, bridge, recording),
+            Wish::Reconnect { bridge } => self.reconnect(id, bridge),
+            Wish::TransferProgress { leg, status } => self.transfer_progress(now, id, leg, status),
             Wish::StopRecording => self.stop_recording(id),
             Wish::AnswerCaller => self.answer_caller(now, id),
             Wish::RejectCaller { status } => self.reject_caller(now, id, status),
@@ -199,13 +214,10 @@ impl Switch {
         tried: &[UserId],
         caller: &CallerIdentity,
     ) -> call::Input {
-        let line = match self.calls.origin(id) {
-            Some(Origin::Inbound(inbound)) => inbound.line,
-            Some(Origin::Internal(internal)) => {
-                return self.decide_directly(now, id, internal.callee, tried);
-            }
-            _ => return nobody(),
+        let Some(Origin::Inbound(inbound)) = self.calls.origin(id) else {
+            return nobody();
         };
+        let line = inbound.line;
         let question = Question {
             line,
             caller: Some(caller),
@@ -229,12 +241,12 @@ impl Switch {
         }
     }
 
-    /// The colleague whose short number was dialled, unless in a call.
+    /// The one agent who comes into question, unless in a call.
     fn decide_directly(
         &mut self,
         now: Now,
         id: CallId,
-        callee: UserId,
+        (callee, rule): (UserId, Rule),
         tried: &[UserId],
     ) -> call::Input {
         let state = self.agents.state(callee);
@@ -248,11 +260,11 @@ impl Switch {
         };
         let considered = Considered {
             agent: callee,
-            rule: Rule::Dialled,
+            rule,
             verdict,
         };
         call::Input::Decided {
-            choice: taken.then(|| (callee, Rule::Dialled, self.ring_timeout(callee, None))),
+            choice: taken.then(|| (callee, rule, self.ring_timeout(callee, None))),
             explanation: Arc::new(Explanation {
                 considered: vec![considered],
                 more: 0,

@@ -116,7 +116,7 @@ impl Switch {
     }
 
     fn outbound(&self, caller: &Agent, dialled: &Dialled, device: Option<DeviceId>) -> Outbound {
-        let ways = self.directory.ways_out();
+        let ways = self.ways_out();
         let line = ways
             .first()
             .and_then(|(_, way)| self.directory.line_called(&way.caller_number));

@@ -98,12 +98,17 @@ impl Index {
         self.directory.lines.get(*self.lines.get(&id)?)
     }
 
-    /// The trunk whose signalling comes from `source`; the most specific network wins.
+    /// The trunk whose signalling comes from `source`; the most specific network wins. The proxy of a trunk that registers
+    /// counts as one of its networks: whoever may be told where we are may call there.
     pub(crate) fn trunk_at(&self, source: IpAddr) -> Option<&Trunk> {
         let source = source.to_canonical();
         let fits = |trunk: &&Trunk| {
+            let proxy = trunk.outbound.as_ref().filter(|it| it.register);
+            let at_proxy = proxy.is_some_and(|it| it.proxy.ip().to_canonical() == source);
+            let whole = if source.is_ipv4() { 32 } else { 128 };
             let lengths = trunk.networks.iter().filter(|net| net.contains(&source));
-            lengths.map(|net| net.prefix_len()).max()
+            let lengths = lengths.map(|net| net.prefix_len());
+            lengths.chain(at_proxy.then_some(whole)).max()
         };
         let trunks = self.directory.trunks.iter();
         trunks
@@ -114,7 +119,7 @@ impl Index {
 }
 
 /// A number as it is compared: digits, `*` and `#` only.
-fn dialled(number: &str) -> String {
+pub(crate) fn dialled(number: &str) -> String {
     number
         .chars()
         .filter(|c| c.is_ascii_digit() || matches!(c, '*' | '#'))

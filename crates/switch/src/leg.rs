@@ -107,6 +107,8 @@ pub(crate) enum Purpose {
     Bye,
     /// Asks whether the party is there.
     Probe,
+    /// Tells how a transfer goes.
+    Notify,
 }
 
 /// All legs, found by what messages and calls name them.

@@ -25,7 +25,10 @@ mod screening;
 mod settings;
 mod stranded;
 mod switch;
+mod transfers;
 mod trunk_leg;
+mod trunk_registration;
+mod trunk_watch;
 
 pub use io::{Input, Output, Resources};
 pub use settings::{Limits, RegisterSecs, Settings};

@@ -102,6 +102,17 @@ impl Switch {
         }
     }
 
+    /// Joins the client with another agent; the recording, if there is one, goes on with that agent.
+    pub(crate) fn reconnect(&mut self, call: CallId, bridge: Bridge) {
+        self.connect(call, bridge, None);
+        if let Some(agent) = self.legs.key_of(call, bridge.agent) {
+            self.order(Command::PassRecording {
+                conversation: conversation(call),
+                agent,
+            });
+        }
+    }
+
     pub(crate) fn stop_recording(&mut self, call: CallId) {
         self.order(Command::StopRecording {
             conversation: conversation(call),

@@ -12,6 +12,7 @@ use crate::{
     leg::{Leg, LegMedia, Phase, Side},
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
+    registration::account_in,
     switch::Switch,
 };
 
@@ -72,7 +73,7 @@ impl Switch {
                 "raise most_calls of the trunk",
             );
         }
-        let called = invite.uri.user().unwrap_or_default();
+        let called = self.called(trunk, invite);
         let Some(line) = self.directory.line_called(&called) else {
             return no(
                 invite.reply(404),
@@ -82,6 +83,16 @@ impl Switch {
         };
         check_body(invite)?;
         Ok(line.clone())
+    }
+
+    /// The number called. Where we register, the request URI is our Contact whatever was dialled, so a line's number in To
+    /// comes first.
+    fn called(&self, trunk: &Trunk, invite: &Request) -> String {
+        let registers = trunk.outbound.as_ref().is_some_and(|it| it.register);
+        let to = invite.to().filter(|_| registers);
+        let to = to.and_then(|to| account_in(&to));
+        let to = to.filter(|to| self.directory.line_called(to).is_some());
+        to.unwrap_or_else(|| invite.uri.user().unwrap_or_default().into_owned())
     }
 
     /// The trunk has its most calls.
@@ -102,7 +113,7 @@ impl Switch {
             trunk: trunk.id,
             line: line.id,
             from: calling_number(&invite, trunk.trusted_identity),
-            to: invite.uri.user().unwrap_or_default().into_owned(),
+            to: self.called(trunk, &invite),
             recorded: line.recorded,
         };
         let side = Side::Trunk(trunk.id);

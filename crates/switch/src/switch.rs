@@ -29,6 +29,7 @@ use crate::{
     refusal::method_not_allowed,
     settings::Settings,
     stranded::Stranded,
+    trunk_watch::TrunkWatch,
 };
 
 /// The parts among which events are divided.
@@ -62,7 +63,8 @@ fn part_of_request(request: &Request) -> Part {
     match (&request.method, in_dialog) {
         (Method::Register, _) => Part::Registration,
         (Method::Invite, false) => Part::Screening,
-        (Method::Invite | Method::Update | Method::Bye | Method::Options, _) => Part::Dialogs,
+        (Method::Invite | Method::Update | Method::Bye | Method::Options, _)
+        | (Method::Refer, true) => Part::Dialogs,
         _ => Part::Refusal,
     }
 }
@@ -85,6 +87,7 @@ pub struct Switch {
     /// Dialogs from before a crash or a broken connection that got their BYE: at most one for every INVITE that was taken up again.
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
     pub(crate) stranded: Stranded,
+    pub(crate) trunk_watch: TrunkWatch,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) plan: NumberPlan,
     /// Our own addresses.
@@ -133,6 +136,7 @@ impl Switch {
             closing_ports: BTreeMap::new(),
             ended_unclaimed: BTreeSet::new(),
             stranded: Stranded::default(),
+            trunk_watch: TrunkWatch::new(part(4)),
             outputs: VecDeque::new(),
             plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
             listening: Vec::new(),
@@ -216,7 +220,8 @@ impl Switch {
             self.outputs
                 .push_back(Output::Notice(Notice::Agent(changed)));
         }
-        if self.draining && self.calls.is_empty() && !self.calls.told_drained() {
+        let over = self.draining && self.calls.is_empty() && self.trunk_watch.may_go(now);
+        if over && !self.calls.told_drained() {
             self.outputs.push_back(Output::Notice(Notice::Drained));
         }
     }
@@ -267,6 +272,7 @@ impl Switch {
             Command::Drain => self.draining = true,
             Command::Shutdown => {
                 self.draining = true;
+                self.leave_trunks(now);
                 for call in self.calls.ids() {
                     self.tell_call(now, call, call::Input::Shutdown);
                 }
@@ -294,6 +300,7 @@ impl Switch {
         self.agents.update(now, &records.agents, &records.skills);
         let users: Vec<UserId> = records.agents.iter().map(|agent| agent.user).collect();
         self.drop_unknown_bindings();
+        self.watch_trunks(now);
         for user in users {
             self.update_registered(now, user);
         }
@@ -303,17 +310,19 @@ impl Switch {
         self.transactions.handle_timers(now.mono);
         self.agents.handle_timers(now);
         self.expire_bindings(now);
+        self.watch_timers(now);
         while let Some(call) = self.calls.due(now.mono) {
             self.tell_call(now, call, call::Input::Timer);
         }
     }
 
     fn wake(&self) -> Output {
-        let timers: [(Option<Duration>, &'static str); 4] = [
+        let timers: [(Option<Duration>, &'static str); 5] = [
             (self.transactions.next_timer(), "transaction"),
             (self.agents.next_timer(), "wrap-up"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
+            (self.trunk_watch.next(), "trunk"),
         ];
         let next = timers
             .into_iter()
@@ -380,7 +389,7 @@ mod tests {
              UPDATE     Dialogs / Dialogs\n\
              BYE        Dialogs / Dialogs\n\
              OPTIONS    Dialogs / Dialogs\n\
-             REFER      Refusal / Refusal\n\
+             REFER      Refusal / Dialogs\n\
              INFO       Refusal / Refusal\n\
              SUBSCRIBE  Refusal / Refusal\n\
              X          Refusal / Refusal\n"

@@ -20,7 +20,7 @@ use crate::{
 impl Switch {
     /// Prepares a leg by the first trunk that has not failed and has room.
     pub(crate) fn place(&mut self, now: Now, call: CallId, failed: &[TrunkId]) -> call::Input {
-        let ways = self.directory.ways_out();
+        let ways = self.ways_out();
         let ways = ways
             .into_iter()
             .filter(|(trunk, _)| !failed.contains(&trunk.id) && !self.is_full(trunk));
@@ -66,7 +66,7 @@ impl Switch {
     }
 
     /// The address of ours that reaches the other one.
-    fn local_towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
+    pub(crate) fn local_towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
         let here = |ip: IpAddr| ip.to_canonical().is_loopback();
         let fits = |local: &&SocketAddr| {
             local.is_ipv4() == remote.is_ipv4() && here(local.ip()) == here(remote.ip())

@@ -362,7 +362,8 @@ impl Caller {
             return self.acts.push((now, Act::HangUp));
         }
         match self.intent.talking {
-            Talking::Stay => self
+            // Callers have nobody to transfer to.
+            Talking::Stay | Talking::Transfer { .. } => self
                 .acts
                 .push((now + Duration::from_secs(150), Act::HangUp)),
             Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp)),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, OrderId, OrderRefused};
-use model::{AgentChanged, CallId, Directory, UserId, Utc};
+use model::{AgentChanged, CallId, Directory, TrunkId, TrunkState, UserId, Utc};
 use switch::{Input, Path, Resources, Switch};
 
 use super::{
@@ -75,6 +75,8 @@ pub struct Centre {
     pub agents: BTreeMap<UserId, AgentChanged>,
     /// What became of ordered calls.
     pub ordered: BTreeMap<OrderId, Result<CallId, OrderRefused>>,
+    /// What was told of each trunk, and when.
+    pub trunks: BTreeMap<TrunkId, Vec<(Duration, TrunkState)>>,
     /// What was wrong at the moment it happened.
     pub wrongs: Vec<String>,
     /// Which life of the exchange, counted from 0.
@@ -139,6 +141,7 @@ impl Centre {
             agents: BTreeMap::new(),
             ordered: BTreeMap::new(),
             orders: 0,
+            trunks: BTreeMap::new(),
             wrongs: Vec::new(),
             life: 0,
             healed_at: None,

@@ -202,6 +202,8 @@ fn trunk(place: usize) -> Trunk {
                 user: "office".to_owned(),
                 password: "secret".to_owned(),
             }),
+            register: false,
+            register_secs: 300,
         }),
     }
 }

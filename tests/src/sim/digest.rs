@@ -82,6 +82,18 @@ fn answer(
     ))
 }
 
+/// Whether a request's MD5 credentials show that its sender knows the password; none if it has none.
+pub fn verifies(request: &Message, password: &str) -> Option<bool> {
+    let given = request.header("Authorization")?;
+    let of = |name| quoted(given, name);
+    let left = ha1(of("username")?, of("realm")?, password);
+    let right = md5_hex(&format!("{}:{}", request.method(), of("uri")?));
+    let count = given.split("nc=").nth(1)?.split([',', ' ']).next()?;
+    let (nonce, cnonce) = (of("nonce")?, of("cnonce")?);
+    let wanted = md5_hex(&format!("{left}:{nonce}:{count}:{cnonce}:auth:{right}"));
+    Some(of("response")? == wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

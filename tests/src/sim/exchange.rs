@@ -116,6 +116,10 @@ impl Centre {
             Notice::Ordered { order, outcome } => {
                 self.ordered.insert(order, outcome);
             }
+            Notice::Trunk { trunk, state, .. } => {
+                let codes = self.trunks.entry(trunk).or_default();
+                codes.extend(state.map(|state| (self.now, state)));
+            }
             Notice::Drained => {}
         }
     }

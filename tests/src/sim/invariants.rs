@@ -196,9 +196,16 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
         let EventKind::Dialled { agent, .. } = dialled.kind else {
             continue;
         };
+        // Whoever hands a call over may leave it at once.
+        let lets_go = |kind: &EventKind| {
+            matches!(
+                kind,
+                EventKind::Ended { .. } | EventKind::TransferBegun { .. }
+            )
+        };
         let end = journal
             .iter()
-            .find(|it| it.call == dialled.call && matches!(it.kind, EventKind::Ended { .. }));
+            .find(|it| it.call == dialled.call && lets_go(&it.kind));
         for offer in journal {
             let EventKind::Offered {
                 agent: whom, rule, ..

@@ -119,6 +119,12 @@ impl Centre {
         }
     }
 
+    /// The administrator changes settings.
+    pub fn change_directory(&mut self, change: impl FnOnce(&mut model::Directory)) {
+        change(Arc::make_mut(&mut self.directory));
+        self.input(Input::Directory(Arc::clone(&self.directory)));
+    }
+
     pub(super) fn heal(&mut self) {
         self.healed_at = Some(self.now);
         self.network = Network::healthy();
@@ -159,5 +165,12 @@ impl Centre {
         // Every timer of RFC 3261, the wrap-up times and the last registrations run out.
         let end = self.now + Duration::from_secs(240);
         self.run(end, |_| false);
+        // Trunks by which calls leave are asked for as long as there are any.
+        self.change_directory(|directory| {
+            for trunk in &mut directory.trunks {
+                trunk.outbound = None;
+            }
+        });
+        self.run(end + Duration::from_secs(40), |_| false);
     }
 }

@@ -14,6 +14,7 @@ mod exchange;
 pub mod invariants;
 mod life;
 pub mod message;
+mod mood;
 pub mod network;
 pub mod phone;
 pub mod plane;

@@ -6,6 +6,7 @@ use super::{
     chance::Chance,
     digest,
     message::{Message, number_of, sdp, tag_of},
+    mood::{drawn_answering, drawn_client},
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
 };
@@ -64,10 +65,18 @@ pub enum Talking {
         /// After this long.
         after: Duration,
     },
+    /// Hands the client to a colleague, as the script says to whom.
+    Transfer {
+        /// After this long.
+        after: Duration,
+        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
+        at_once: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Act {
+    Transfer(String),
     Register,
     Ring(String),
     Answer(String, Talking),
@@ -108,6 +117,12 @@ pub struct Phone {
     pub calls: Vec<PhoneCall>,
     /// What the person does with the next calls; then by chance.
     pub script: VecDeque<Answering>,
+    /// Short numbers that it transfers to, in turn.
+    pub colleagues: VecDeque<String>,
+    /// What it was told of its transfers, in order.
+    pub told: Vec<String>,
+    /// Calls that it hangs up as soon as their transfer is accepted.
+    leaves: Vec<String>,
     /// It is to be left alone: no more refreshing of its registration.
     pub retired: bool,
     /// Registered, as far as it knows.
@@ -120,6 +135,8 @@ pub struct Phone {
     pub is_gateway: bool,
     /// It asks for credentials first.
     pub challenges: bool,
+    /// A gateway's next answers to REGISTER: a status, and a header; then it asks for the password `secret`.
+    pub registrar: VecDeque<(u16, (String, String))>,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -146,12 +163,16 @@ impl Phone {
             alive: true,
             calls: Vec::new(),
             script: VecDeque::new(),
+            colleagues: VecDeque::new(),
+            told: Vec::new(),
+            leaves: Vec::new(),
             retired: false,
             registered: false,
             mu_law_only: false,
             holds_by_update: false,
             is_gateway: false,
             challenges: false,
+            registrar: VecDeque::new(),
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -266,6 +287,14 @@ impl Phone {
             Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
                 talk.hang_up(now, reliable, chance);
             }),
+            Act::Transfer(call) => {
+                if let Some(colleague) = self.colleagues.pop_front() {
+                    let to = format!("<sip:{colleague}@{}>", self.switch.ip());
+                    self.talk(&call, |talk, reliable, chance| {
+                        talk.refer(now, &to, reliable, chance);
+                    });
+                }
+            }
             Act::Hold(call, held) => {
                 let method = match self.holds_by_update {
                     true => "UPDATE",
@@ -334,6 +363,10 @@ impl Phone {
     fn asked(&mut self, now: Duration, request: &Message) {
         let call_id = request.text("Call-ID").to_owned();
         let in_dialog = tag_of(request.text("To")).is_some();
+        if request.method() == "REGISTER" {
+            let answer = self.register_answer(request);
+            return self.reliable.answer(now, request, answer);
+        }
         if request.method() == "INVITE" && !in_dialog {
             // A repetition that comes before the first answer is one all the same.
             if self.challenges && request.header("Proxy-Authorization").is_none() {
@@ -376,9 +409,32 @@ impl Phone {
         if let Some(talk) = &mut call.talk {
             talk.asked(now, request, &mut self.reliable);
             call.over |= talk.over;
+            if request.method() == "NOTIFY" {
+                let fragment = request.body.lines().next().unwrap_or_default();
+                let status = fragment.split(' ').nth(1).unwrap_or_default();
+                self.told.push(format!("notify {status}"));
+            }
         } else {
             self.reliable
                 .answer(now, request, Message::response(request, 481, "none"));
+        }
+    }
+
+    /// What a provider's registrar says.
+    fn register_answer(&mut self, request: &Message) -> Message {
+        let respond = |status| Message::response(request, status, "registrar");
+        if let Some((status, (name, value))) = self.registrar.pop_front() {
+            return respond(status).with(&name, value);
+        }
+        match digest::verifies(request, "secret") {
+            None => respond(401).with(
+                "WWW-Authenticate",
+                r#"Digest realm="registrar", nonce="once", algorithm=MD5, qop="auth""#.to_owned(),
+            ),
+            Some(false) => respond(403),
+            Some(true) => respond(200)
+                .with("Contact", request.text("Contact").to_owned())
+                .with("Expires", request.text("Expires").to_owned()),
         }
     }
 
@@ -449,6 +505,12 @@ impl Phone {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
                 Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
+                Talking::Transfer { after, at_once } => {
+                    if at_once {
+                        self.leaves.push(id.clone());
+                    }
+                    self.acts.push((now + after, Act::Transfer(id)));
+                }
                 Talking::Hold {
                     after,
                     length,
@@ -473,6 +535,12 @@ impl Phone {
         }
         if status >= 200 {
             let call_id = request.text("Call-ID").to_owned();
+            if request.method() == "REFER" {
+                self.told.push(status.to_string());
+                if status < 300 && self.leaves.contains(&call_id) {
+                    self.act(now, Act::HangUp(call_id.clone()));
+                }
+            }
             self.talk(&call_id, |talk, reliable, chance| {
                 talk.answered(response, request, reliable, chance);
             });
@@ -503,60 +571,5 @@ impl Phone {
             Some(100..200) => {}
             _ => self.again(now, 5),
         }
-    }
-}
-
-fn drawn_answering(chance: &mut Chance) -> Answering {
-    let after = chance.millis(300, 12_000);
-    match chance.below(100) {
-        0..58 => Answering::Answer {
-            after,
-            then: drawn_talking(chance),
-        },
-        58..68 => Answering::Refuse { after, status: 603 },
-        68..78 => Answering::Refuse {
-            after: chance.millis(1, 50),
-            status: 486,
-        },
-        78..82 => Answering::Refuse { after, status: 480 },
-        82..92 => Answering::Ignore,
-        92..96 => Answering::Silent,
-        _ => Answering::Crash { after },
-    }
-}
-
-/// What a client does whom an agent calls, or what the telephone company says.
-fn drawn_client(chance: &mut Chance) -> Answering {
-    let after = chance.millis(300, 12_000);
-    // Somebody hangs up in the end, also where the agent never does.
-    let talks = chance.millis(100, 90_000);
-    match chance.below(100) {
-        0..50 => Answering::Answer {
-            after,
-            then: Talking::HangUp { after: talks },
-        },
-        50..60 => Answering::Refuse { after, status: 486 },
-        60..65 => Answering::Refuse { after, status: 603 },
-        65..70 => Answering::Refuse { after, status: 404 },
-        70..85 => Answering::Refuse {
-            after: chance.millis(1, 500),
-            status: 503,
-        },
-        85..95 => Answering::Ignore,
-        _ => Answering::Silent,
-    }
-}
-
-fn drawn_talking(chance: &mut Chance) -> Talking {
-    let after = chance.millis(100, 40_000);
-    match chance.below(100) {
-        0..40 => Talking::Stay,
-        40..70 => Talking::HangUp { after },
-        70..92 => Talking::Hold {
-            after,
-            length: chance.millis(200, 60_000),
-            rest: chance.millis(500, 10_000),
-        },
-        _ => Talking::Crash { after },
     }
 }

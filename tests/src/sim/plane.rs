@@ -125,6 +125,17 @@ impl Plane {
                 }
                 vec![Event::RecordingStarted { conversation }]
             }
+            Command::PassRecording {
+                conversation,
+                agent,
+            } => {
+                if !self.legs.contains_key(&agent) {
+                    self.wrongs.push(format!(
+                        "{conversation:?} is passed to {agent:?}, which is not open"
+                    ));
+                }
+                Vec::new()
+            }
             Command::StopRecording { conversation } => self.stop_recording(now, conversation),
             Command::Close { leg } => self.close(now, leg),
             Command::Play { .. } | Command::Stop { .. } => Vec::new(),

@@ -9,7 +9,7 @@ use super::{
     caller::Intent,
     centre::{Centre, Dialled, Happening},
     chance::Chance,
-    company::Size,
+    company::{Size, short_number},
     network::Network,
     world::{Store, Troubles},
 };
@@ -111,6 +111,13 @@ impl Centre {
         // Every other telephone, so that both ways are in every story.
         for (place, phone) in self.phones.values_mut().enumerate() {
             phone.holds_by_update = place % 2 == 1;
+        }
+        let agents = setup.size.agents as u64;
+        for phone in self.phones.values_mut() {
+            let mut anybody = || usize::try_from(self.chance.below(agents)).unwrap_or(0);
+            phone
+                .colleagues
+                .extend((0..8).map(|_| short_number(anybody())));
         }
         let (callers, span) = setup.callers;
         let begin = Duration::from_secs(3);

@@ -96,6 +96,14 @@ impl Talk {
         }
     }
 
+    /// Hands the other side to somebody else (RFC 3515).
+    pub fn refer(&mut self, now: Duration, to: &str, reliable: &mut Reliable, chance: &mut Chance) {
+        if !self.over {
+            let request = self.request("REFER", chance).with("Refer-To", to);
+            reliable.ask(now, request);
+        }
+    }
+
     /// Answers a request within the dialog.
     pub fn asked(&mut self, now: Duration, request: &Message, reliable: &mut Reliable) {
         if self.over {
@@ -112,7 +120,7 @@ impl Talk {
                 self.sdp_version += 1;
                 answer = answer.with_sdp(sdp(self.media, self.sdp_version, "sendrecv"));
             }
-            "OPTIONS" => {}
+            "OPTIONS" | "NOTIFY" => {}
             _ => answer = Message::response(request, 405, "x"),
         }
         reliable.answer(now, request, answer);

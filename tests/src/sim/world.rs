@@ -348,6 +348,7 @@ impl World {
         for event in events {
             if let EventKind::Offered { snapshot, .. }
             | EventKind::Routed { snapshot, .. }
+            | EventKind::Transferred { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {
                 self.snapshots.insert(event.call, snapshot.clone());

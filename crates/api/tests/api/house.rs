@@ -194,6 +194,7 @@ impl House {
             base: Arc::new(store.clone()),
             hub: hub.clone(),
             commands: commands_in,
+            trunk_states: Default::default(),
             orders: orders.clone(),
             directory,
             settings,

@@ -83,6 +83,12 @@ impl RtpThread {
                     }
                 }
             }
+            Command::PassRecording {
+                conversation,
+                agent,
+            } => self.with_leg(agent, |thread, leg| {
+                leg.tap = thread.taps.right_of(conversation).or(leg.tap);
+            }),
             Command::StopRecording { conversation } => {
                 self.taps
                     .stop(conversation, &mut self.events, &mut self.counted);

@@ -93,6 +93,10 @@ impl Router {
                 agent,
                 ..
             } => self.place_recording(*conversation, *client, *agent),
+            Command::PassRecording {
+                conversation,
+                agent,
+            } => self.pass_recording(*conversation, *agent),
             Command::StopRecording { conversation } => self.end_recording(*conversation),
         };
         if let Some(door) = thread.and_then(|thread| self.doors.get_mut(thread)) {
@@ -192,6 +196,14 @@ impl Router {
         };
         self.recordings.insert(conversation, place);
         self.mark_recorded([client, agent], true);
+        Some(thread)
+    }
+
+    fn pass_recording(&mut self, conversation: ConversationKey, agent: LegKey) -> Option<usize> {
+        let place = self.recordings.get_mut(&conversation)?;
+        let (thread, before) = (place.thread, std::mem::replace(&mut place.agent, agent));
+        self.mark_recorded([before, before], false);
+        self.mark_recorded([agent, agent], true);
         Some(thread)
     }
 

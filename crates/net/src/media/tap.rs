@@ -145,6 +145,16 @@ impl Taps {
         }))
     }
 
+    /// The place of whoever talks to the client; `None` if the conversation is not recorded here.
+    pub(crate) fn right_of(&self, conversation: ConversationKey) -> Option<TapPlace> {
+        let slot = *self.by_conversation.get(&conversation)?;
+        Some(TapPlace {
+            slot,
+            conversation,
+            side: Side::Right,
+        })
+    }
+
     /// Puts a voice packet into its recording.
     pub(crate) fn write(
         &mut self,

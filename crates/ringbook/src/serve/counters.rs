@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use api::Counter;
+use api::{Counter, trunk_states::TrunkStates};
 use cti::{Counts, Hub};
+use model::TrunkCode;
 use net::{
     media::MediaCounters,
     runner::{Runner, RunnerCounters},
@@ -264,6 +265,73 @@ const OF_ARCHIVE: [Read<Figures>; 4] = [
     ),
 ];
 
+const OF_TRUNKS: [(TrunkCode, Described); 8] = [
+    (
+        TrunkCode::Unknown,
+        (
+            "ringbook_trunks_unknown",
+            "Trunks of which nothing was heard yet.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Registering,
+        (
+            "ringbook_trunks_registering",
+            "Trunks that we begin to register with.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Registered,
+        (
+            "ringbook_trunks_registered",
+            "Trunks that we are registered with.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::PasswordRefused,
+        (
+            "ringbook_trunks_password_refused",
+            "Trunks that refuse our password.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Unreachable,
+        (
+            "ringbook_trunks_unreachable",
+            "Trunks that do not answer our registration.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Refused,
+        (
+            "ringbook_trunks_refused",
+            "Trunks that refuse our registration.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Up,
+        (
+            "ringbook_trunks_up",
+            "Trunks without registration that answer.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::Down,
+        (
+            "ringbook_trunks_down",
+            "Trunks without registration that do not answer.",
+            GAUGE,
+        ),
+    ),
+];
+
 fn counter(
     (name, help, is_gauge): Described,
     read: impl Fn() -> u64 + Send + Sync + 'static,
@@ -282,7 +350,8 @@ pub(super) fn all(
     store: &Store,
     runner: &Runner,
     media: &Arc<MediaCounters>,
-    figures: Figures,
+    figures: &Figures,
+    trunks: &TrunkStates,
 ) -> Vec<Counter> {
     let of_hub = OF_HUB.map(|(what, read)| {
         let hub = hub.clone();
@@ -304,6 +373,11 @@ pub(super) fn all(
         let figures = figures.clone();
         counter(what, move || read(&figures))
     });
+    let of_trunks = OF_TRUNKS.map(|(code, what)| {
+        let trunks = trunks.clone();
+        counter(what, move || trunks.count(code))
+    });
     let counters = of_hub.into_iter().chain(of_store).chain(of_archive);
-    counters.chain(of_runner).chain(of_media).collect()
+    let counters = counters.chain(of_runner).chain(of_media);
+    counters.chain(of_trunks).collect()
 }

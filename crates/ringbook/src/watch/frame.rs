@@ -131,6 +131,9 @@ pub(crate) struct Why {
     pub(crate) rule: Rule,
     /// The assigned manager, if another.
     pub(crate) owner: Option<Named>,
+    /// The colleague who hands the conversation over, or did not take it.
+    #[serde(default)]
+    pub(crate) colleague: Option<Named>,
     #[serde(default)]
     pub(crate) previous: Vec<Previous>,
 }

@@ -285,7 +285,8 @@ impl Lines<'_> {
             &format!("screen-why-{}", why.ownership),
             &[("owner", owner)],
         );
-        line = format!("{line}; {}", self.rule(why.rule));
+        let by = why.colleague.as_ref().map(named).unwrap_or_default();
+        line = format!("{line}; {}", self.rule(why.rule, by));
         for past in &why.previous {
             let end = self.plain(&format!("end-{}", past.end));
             let facts = [("agent", named(&past.agent)), ("end", end)];
@@ -294,7 +295,8 @@ impl Lines<'_> {
         line
     }
 
-    fn rule(&self, rule: Rule) -> String {
+    /// `by` is the colleague whom some rules speak of.
+    fn rule(&self, rule: Rule, by: String) -> String {
         match rule {
             Rule::Assigned { match_index: 0 } => self.plain("rule-assigned"),
             Rule::Assigned { match_index } => {
@@ -319,6 +321,8 @@ impl Lines<'_> {
             }
             Rule::Dialled => self.plain("rule-dialled"),
             Rule::Caller => self.plain("rule-caller"),
+            Rule::Transferred { .. } => self.words.say("rule-transferred", &[("by", by)]),
+            Rule::Returned { .. } => self.words.say("rule-returned", &[("by", by)]),
         }
     }
 

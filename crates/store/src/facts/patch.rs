@@ -77,6 +77,12 @@ impl CallPatch {
                 self.started_at = Some(at);
                 self.snapshot = Some(snapshot.0.clone());
             }
+            EventKind::Transferred {
+                agent, snapshot, ..
+            } => {
+                self.agent = Some(agent.0);
+                self.snapshot = Some(snapshot.0.clone());
+            }
             EventKind::RouteExhausted { explanation } => {
                 self.exhausted = Some(json(explanation.as_ref()));
             }
@@ -101,6 +107,7 @@ impl CallPatch {
             EventKind::Ringing { .. }
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
+            | EventKind::TransferBegun { .. }
             | EventKind::Identified { .. }
             | EventKind::RecordingReady { .. }
             | EventKind::ObligationOpened { .. }

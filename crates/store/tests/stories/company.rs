@@ -45,6 +45,8 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
             user: "office".to_owned(),
             password: "secret".to_owned(),
         }),
+        register: true,
+        register_secs: 600,
     };
     let trunk = TrunkData {
         name: "Telco".to_owned(),

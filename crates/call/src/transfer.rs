@@ -1,0 +1,192 @@
+//! A conversation handed to a colleague (T3): the client stays, the colleague's telephones ring, and whoever handed it over
+//! has the client back if nobody takes it.
+
+use model::{DeviceId, DialogSnapshot, Rule, UserId};
+
+use crate::{
+    AgentStep, Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party,
+    call::{Call, Context, State},
+};
+
+/// A transfer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    /// Who talked until now.
+    pub(crate) bridge: Bridge,
+    /// Who hands the client over.
+    from: UserId,
+    /// To whom; back to the first one in the end.
+    to: UserId,
+    /// Whoever hands over has hung up already.
+    left: bool,
+    /// The colleague did not take it: back to the first one.
+    returning: bool,
+}
+
+impl Transfer {
+    /// Whom the call is offered to, and why.
+    pub(crate) fn wanted(self) -> (UserId, Rule) {
+        match self.returning {
+            true => (self.from, Rule::Returned { by: self.to }),
+            false => (self.to, Rule::Transferred { by: self.from }),
+        }
+    }
+}
+
+impl Call {
+    /// Whether this party may hand the conversation over now.
+    pub fn may_transfer(&self, leg: LegNo) -> bool {
+        let with_client = matches!(self.origin, Origin::Inbound(_) | Origin::Outbound(_));
+        match self.state {
+            State::Talking { bridge } => {
+                with_client && bridge.agent == leg && self.talker.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn transfer(&mut self, context: &mut Context<'_>, leg: LegNo, to: UserId) {
+        let (State::Talking { bridge }, true, Some(from)) =
+            (&self.state, self.may_transfer(leg), self.talker)
+        else {
+            return;
+        };
+        self.transfer = Some(Transfer {
+            bridge: *bridge,
+            from,
+            to,
+            left: false,
+            returning: false,
+        });
+        self.offer = None;
+        self.last_end = None;
+        let by = Party::Agent;
+        self.commit(context, vec![EventKind::TransferBegun { by, from, to }]);
+        self.decide();
+    }
+
+    /// The one who hands over hangs up before the colleague answers: the client hears the ringing.
+    pub(crate) fn transferor_left(&mut self, context: &mut Context<'_>, leg: LegNo) {
+        let Some(transfer) = &mut self.transfer else {
+            return;
+        };
+        transfer.left = true;
+        let client = transfer.bridge.client;
+        self.outputs.push_back(Output::DropLeg(leg));
+        self.outputs.push_back(Output::PlayRingback(client));
+        self.release_talker(context);
+    }
+
+    fn release_talker(&mut self, context: &mut Context<'_>) {
+        if let Some(agent) = self.talker.take() {
+            self.free_agent(agent, true);
+            self.effect(context, Effect::Release { agent });
+        }
+    }
+
+    /// The leg of whoever hands over, as long as it is there.
+    pub(crate) fn transferor(&self) -> Option<LegNo> {
+        let transfer = self.transfer.filter(|transfer| !transfer.left)?;
+        Some(transfer.bridge.agent)
+    }
+
+    pub(crate) fn tell_transferor(&mut self, status: u16) {
+        if let Some(leg) = self.transferor() {
+            self.outputs
+                .push_back(Output::TransferProgress { leg, status });
+        }
+    }
+
+    /// The colleague took it.
+    pub(crate) fn transferred(
+        &mut self,
+        context: &mut Context<'_>,
+        leg: LegNo,
+        (agent, device): (UserId, DeviceId),
+        snapshot: DialogSnapshot,
+    ) {
+        self.tell_transferor(200);
+        let Some(transfer) = self.transfer.take() else {
+            return;
+        };
+        let bridge = Bridge {
+            client: transfer.bridge.client,
+            agent: leg,
+        };
+        self.outputs.push_back(Output::Reconnect { bridge });
+        if !transfer.left {
+            self.outputs
+                .push_back(Output::DropLeg(transfer.bridge.agent));
+            self.release_talker(context);
+        }
+        self.outputs.push_back(Output::Agent {
+            agent,
+            step: AgentStep::Talking,
+        });
+        self.talker = Some(agent);
+        self.holders.retain(|holder| *holder == bridge.client);
+        self.probes.stop();
+        if !self.holders.is_empty() {
+            let legs = [bridge.client, bridge.agent];
+            self.probes.start(context.now.mono, legs);
+        }
+        let accepted = EventKind::OfferAccepted { agent, device };
+        let transferred = EventKind::Transferred {
+            from: transfer.from,
+            agent,
+            device,
+            snapshot,
+        };
+        self.commit(context, vec![accepted, transferred]);
+        self.state = State::Talking { bridge };
+    }
+
+    /// Nobody took it: the client is back with whoever handed over, whose telephones ring if they have hung up.
+    pub(crate) fn transfer_failed(&mut self, context: &mut Context<'_>) {
+        let cause = self.last_end.map_or(Cause::Busy, Cause::from);
+        self.tell_transferor(cause.sip_status());
+        let Some(mut transfer) = self.transfer.take() else {
+            return;
+        };
+        if !transfer.left {
+            self.last_offered = Some(transfer.from);
+            self.state = State::Talking {
+                bridge: transfer.bridge,
+            };
+        } else if transfer.returning {
+            self.transfer = Some(transfer);
+            self.end(context, Cause::NobodyAnswered, Party::System);
+        } else {
+            transfer.returning = true;
+            self.transfer = Some(transfer);
+            self.last_end = None;
+            self.decide();
+        }
+    }
+
+    /// A party of the conversation is gone while it is being handed over; false if the leg is none of theirs.
+    pub(crate) fn left_during_transfer(
+        &mut self,
+        context: &mut Context<'_>,
+        leg: LegNo,
+        (cause, by): (Cause, Party),
+    ) -> bool {
+        let Some(transfer) = self.transfer else {
+            return false;
+        };
+        if leg == transfer.bridge.client {
+            self.end(context, cause, by);
+        } else if self.transferor() == Some(leg) {
+            self.transferor_left(context, leg);
+        } else {
+            let open = self
+                .offer
+                .as_ref()
+                .is_some_and(|it| it.open_device(leg).is_some());
+            if open {
+                self.leg_failed(context, leg, OfferEnd::Unreachable);
+            }
+        }
+        true
+    }
+}
