@@ -29,6 +29,8 @@ pub struct Options {
     pub media_threads: usize,
     /// Listens for SIP over TCP and TLS too.
     pub connections: bool,
+    /// More lines for `[recordings]`.
+    pub recordings: String,
     /// More lines for the configuration.
     pub more: String,
     /// No file of the process may grow over so many bytes: for a write that is as good as a full disk.
@@ -41,6 +43,7 @@ impl Default for Options {
             store: None,
             media_threads: 1,
             connections: false,
+            recordings: String::new(),
             more: String::new(),
             most_file_bytes: None,
         }
@@ -174,6 +177,7 @@ impl Daemon {
         });
         let Options {
             media_threads,
+            recordings,
             more,
             ..
         } = options;
@@ -186,7 +190,7 @@ impl Daemon {
         format!(
             "[general]\ndefault_region = \"RU\"\ntime_zone = \"Europe/Moscow\"\nlanguage = \"en\"\n\
              [sip]\nlisten = [\"{}\"]\n{connections}[http]\nlisten = \"{}\"\n[store]\nurl = \"{store}\"\n\
-             [recordings]\nfolder = \"{}\"\n[network]\nrtp_ports = \"20000-29999\"\n\
+             [recordings]\nfolder = \"{}\"\n{recordings}\n[network]\nrtp_ports = \"20000-29999\"\n\
              [media]\nthreads = {media_threads}\n{more}\n",
             self.sip(),
             self.address(1, 8080),

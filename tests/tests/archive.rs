@@ -76,7 +76,9 @@ async fn after_hang_up_there_is_an_mp3_with_the_client_left_and_the_agent_right(
     assert_heard("the agent on the right", &agent_words, &right);
     assert_not_heard("the agent on the left", &agent_words, &left);
     assert_not_heard("the client on the right", &client_words, &right);
-    assert_eq!(company.metrics().await["ringbook_mp3_made_total"], 1);
+    let metrics = company.metrics().await;
+    assert_eq!(metrics["ringbook_mp3_made_total"], 1);
+    assert!(metrics["ringbook_recordings_free_bytes"] > 0);
     let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&mp3), mode(&wav), "nobody else may hear it");
 
@@ -114,4 +116,17 @@ async fn after_hang_up_there_is_an_mp3_with_the_client_left_and_the_agent_right(
     }
     let (_, text) = verify("ru");
     assert!(text.contains("Неполадок: 3."), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_gets_full_is_told_in_the_log() {
+    let options = Options {
+        // More than any disk has.
+        recordings: "alarm_free_mb = 1073741824".to_owned(),
+        ..Options::default()
+    };
+    let company = Company::found(0, &options).await;
+    company
+        .daemon
+        .wait_for_log("the disk of the recordings is getting full");
 }

@@ -98,6 +98,10 @@ struct RecordingView {
     mp3_bytes: Option<u64>,
     /// Why it cannot be made.
     mp3_error: Option<String>,
+    /// When the WAV was removed because of its age; `url` answers 410 from then on.
+    wav_removed_at: Option<Moment>,
+    /// When the MP3 was removed because of its age.
+    mp3_removed_at: Option<Moment>,
 }
 
 /// A part of a recording that could not be written.
@@ -129,9 +133,14 @@ impl From<Recording> for RecordingView {
     fn from(recording: Recording) -> Self {
         Self {
             url: url(recording.call),
-            mp3_url: recording.mp3_bytes.map(|_| mp3_url(recording.call)),
+            mp3_url: recording
+                .mp3_bytes
+                .filter(|_| recording.mp3_removed_at.is_none())
+                .map(|_| mp3_url(recording.call)),
             mp3_bytes: recording.mp3_bytes,
             mp3_error: recording.mp3_error,
+            wav_removed_at: recording.wav_removed_at.map(Moment),
+            mp3_removed_at: recording.mp3_removed_at.map(Moment),
             file: recording.file,
             started_at: recording.started_at.into(),
             ready: recording.ready,

@@ -12,6 +12,17 @@ use utoipa::ToSchema;
 #[schema(value_type = String, format = DateTime)]
 pub struct Moment(pub Utc);
 
+impl Moment {
+    /// The day in UTC: `2026-03-01`.
+    pub fn day(self) -> String {
+        let timestamp = jiff::Timestamp::from_microsecond(self.0.micros());
+        timestamp
+            .unwrap_or_default()
+            .strftime("%Y-%m-%d")
+            .to_string()
+    }
+}
+
 impl From<Utc> for Moment {
     fn from(utc: Utc) -> Self {
         Self(utc)
@@ -58,6 +69,7 @@ mod tests {
         let moment = Moment(Utc::from_micros(1_772_357_400_250_001));
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(json, "\"2026-03-01T09:30:00.250001Z\"");
+        assert_eq!(moment.day(), "2026-03-01");
         assert_eq!(serde_json::from_str::<Moment>(&json).unwrap(), moment);
         let zoned: Moment = serde_json::from_str("\"2026-03-01T12:30:00.250001+03:00\"").unwrap();
         assert_eq!(zoned, moment);

@@ -132,6 +132,11 @@ impl Problem {
         )
     }
 
+    /// 410: it was there once.
+    pub fn gone(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", "It is no longer kept", detail)
+    }
+
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed() -> Self {
         Self::new(

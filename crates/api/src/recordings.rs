@@ -14,7 +14,7 @@ use axum::{
 };
 use crm::Recording;
 use futures_util::stream;
-use model::CallId;
+use model::{CallId, Utc};
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt},
@@ -24,6 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     ApiState,
     body::Path,
+    moment::Moment,
     problem::Problem,
     range::{self, Wanted},
     rights,
@@ -47,15 +48,19 @@ pub fn router() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/calls/{id}/recording.wav", tag = "calls",
     params(("id" = String, Path)),
     responses((status = 200, content_type = "audio/wav"), (status = 206, content_type = "audio/wav"),
-        (status = 404), (status = 416)))]
+        (status = 404), (status = 410), (status = 416)))]
 async fn listen(
     State(state): State<ApiState>,
     identity: Identity,
     Path(id): Path<CallId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let file = recording(&state, &identity, id).await?.file;
-    play(&state, &identity, id, (&file, "audio/wav"), &headers).await
+    let recording = recording(&state, &identity, id).await?;
+    if let Some(at) = recording.wav_removed_at {
+        return Err(removed("WAV", at));
+    }
+    let file = (&*recording.file, "audio/wav");
+    play(&state, &identity, id, file, &headers).await
 }
 
 /// Listen to the recording of a call as MP3
@@ -65,7 +70,7 @@ async fn listen(
 #[utoipa::path(get, path = "/calls/{id}/recording.mp3", tag = "calls",
     params(("id" = String, Path)),
     responses((status = 200, content_type = "audio/mpeg"), (status = 206, content_type = "audio/mpeg"),
-        (status = 404), (status = 416)))]
+        (status = 404), (status = 410), (status = 416)))]
 async fn listen_mp3(
     State(state): State<ApiState>,
     identity: Identity,
@@ -75,6 +80,9 @@ async fn listen_mp3(
     let recording = recording(&state, &identity, id).await?;
     if recording.mp3_bytes.is_none() {
         return Err(Problem::not_found("an MP3 of this recording"));
+    }
+    if let Some(at) = recording.mp3_removed_at {
+        return Err(removed("MP3", at));
     }
     let file = FilePath::new(&recording.file).with_extension("mp3");
     let file = (&*file.to_string_lossy(), "audio/mpeg");
@@ -89,6 +97,14 @@ async fn recording(
     rights::see_call(state, identity, id).await?;
     let recording = state.base.calls().read(id).await?.recording;
     recording.ok_or_else(|| Problem::not_found("a recording of this call"))
+}
+
+/// The answer for a file that has reached its age.
+fn removed(what: &str, at: Utc) -> Problem {
+    let day = Moment(at).day();
+    Problem::gone(format!(
+        "the {what} of this recording was removed on {day} (UTC) because of its age; the call tells what is left"
+    ))
 }
 
 /// Answers with a file of this content type.

@@ -31,6 +31,8 @@ pub struct Verification {
     pub explained: u64,
     /// Conversations whose line is not recorded.
     pub not_ordered: u64,
+    /// Files that were removed because of their age.
+    pub removed: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
@@ -58,6 +60,8 @@ pub enum Problem {
     },
     /// No call of the journal has it, and it is older than a minute: facts of calls may be late, not that late.
     Stray(String),
+    /// It was to be removed because of its age, and is still there.
+    NotRemoved(String),
     /// It has no sound, and no reason for that is stored.
     Silent(String),
 }
@@ -111,14 +115,32 @@ impl Verification {
             (None, Some(_)) => self.without_mp3 += 1,
             _ => {}
         }
-        let wav = check(folder, recording.file.clone(), recording.bytes);
-        let mp3 = recording.mp3_bytes.map(|bytes| {
-            let file = Path::new(&recording.file).with_extension("mp3");
-            check(folder, file.display().to_string(), bytes)
-        });
-        self.whole += u64::from(wav.is_none());
-        self.with_mp3 += u64::from(mp3 == Some(None));
-        self.problems.extend(wav.into_iter().chain(mp3.flatten()));
+        let mp3 = Path::new(&recording.file).with_extension("mp3");
+        let mp3 = mp3.display().to_string();
+        match recording.wav_removed_at {
+            Some(_) => self.judge_removed(folder, recording.file.clone()),
+            None => self.whole += self.judge_kept(folder, recording.file.clone(), recording.bytes),
+        }
+        match (recording.mp3_removed_at, recording.mp3_bytes) {
+            (Some(_), _) => self.judge_removed(folder, mp3),
+            (None, Some(bytes)) => self.with_mp3 += self.judge_kept(folder, mp3, bytes),
+            (None, None) => {}
+        }
+    }
+
+    /// One if the file is as the journal says.
+    fn judge_kept(&mut self, folder: &Path, file: String, bytes: u64) -> u64 {
+        let problem = check(folder, file, bytes);
+        let whole = u64::from(problem.is_none());
+        self.problems.extend(problem);
+        whole
+    }
+
+    fn judge_removed(&mut self, folder: &Path, file: String) {
+        self.removed += 1;
+        if fs::symlink_metadata(folder.join(&file)).is_ok() {
+            self.problems.push(Problem::NotRemoved(file));
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use std::{
 
 use archive::{Archivist, Encoder, Sample, Settings};
 use async_trait::async_trait;
-use crm::{Mp3, Recording, Recordings, Result, WavFile};
-use model::RecordingId;
+use crm::{Mp3, Recording, Recordings, Result, SoundFile, WavFile};
+use model::{RecordingId, Utc};
 use tokio::sync::watch;
 
 const FILE: &str = "2026/03/02/7.wav";
@@ -55,6 +55,28 @@ impl Recordings for Desk {
     async fn set_mp3(&self, id: RecordingId, mp3: Mp3) -> Result<()> {
         self.noted.send_modify(|noted| _ = noted.insert(id, mp3));
         Ok(())
+    }
+
+    async fn older_than(
+        &self,
+        _before: Utc,
+        _file: SoundFile,
+        _after: (Utc, RecordingId),
+        _limit: u32,
+    ) -> Result<Vec<Recording>> {
+        panic!("an archivist removes nothing")
+    }
+
+    async fn mark_removed(&self, _ids: Vec<RecordingId>, _file: SoundFile) -> Result<()> {
+        panic!("an archivist removes nothing")
+    }
+
+    async fn half_removed(&self, _after: RecordingId, _limit: u32) -> Result<Vec<Recording>> {
+        panic!("an archivist removes nothing")
+    }
+
+    async fn set_gone(&self, _ids: Vec<RecordingId>) -> Result<()> {
+        panic!("an archivist removes nothing")
     }
 }
 

@@ -104,6 +104,10 @@ pub struct Recording {
     pub mp3_bytes: Option<u64>,
     /// Why it cannot be made.
     pub mp3_error: Option<String>,
+    /// When the WAV was removed because of its age.
+    pub wav_removed_at: Option<Utc>,
+    /// When the MP3 was removed because of its age.
+    pub mp3_removed_at: Option<Utc>,
 }
 
 /// One offer of a call to an agent.

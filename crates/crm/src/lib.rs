@@ -51,7 +51,7 @@ pub use organisation::{Organisation, OrganisationData, OrganisationFilter};
 pub use page::{Page, PageRequest};
 pub use person::{Membership, Person, PersonData, PersonFilter};
 pub use record::{Record, Repository, Resource};
-pub use recording::{Mp3, Recordings, WavFile};
+pub use recording::{Mp3, Recordings, SoundFile, WavFile};
 pub use session::{Session, Sessions, TokenHash};
 pub use settings::Settings;
 pub use task::{Task, TaskData, TaskFilter};

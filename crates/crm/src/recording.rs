@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::RecordingId;
+use model::{RecordingId, Utc};
 
 use crate::{Recording, Result};
 
@@ -33,6 +33,15 @@ pub enum Mp3 {
     },
 }
 
+/// One of the two files of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoundFile {
+    /// As it was recorded.
+    Wav,
+    /// Made of it after hang-up.
+    Mp3,
+}
+
 /// The recordings.
 #[async_trait]
 pub trait Recordings: Send + Sync {
@@ -47,4 +56,24 @@ pub trait Recordings: Send + Sync {
 
     /// Notes what became of the MP3.
     async fn set_mp3(&self, id: RecordingId, mp3: Mp3) -> Result<()>;
+
+    /// Finished recordings of this node with sound that began before `before` and whose `file` is not marked as removed,
+    /// in the order in which they began, behind the one named by its start and id. For [`SoundFile::Mp3`] only those that
+    /// have one.
+    async fn older_than(
+        &self,
+        before: Utc,
+        file: SoundFile,
+        after: (Utc, RecordingId),
+        limit: u32,
+    ) -> Result<Vec<Recording>>;
+
+    /// Marks the `file` of these recordings as removed now; the files themselves are still to be removed.
+    async fn mark_removed(&self, ids: Vec<RecordingId>, file: SoundFile) -> Result<()>;
+
+    /// Recordings of this node behind `after`, in the order of their ids, that were marked and whose files may still stand.
+    async fn half_removed(&self, after: RecordingId, limit: u32) -> Result<Vec<Recording>>;
+
+    /// Notes that the marked files of these recordings are gone.
+    async fn set_gone(&self, ids: Vec<RecordingId>) -> Result<()>;
 }

@@ -12,8 +12,10 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
+mod recordings;
 mod tls;
 
+pub(crate) use recordings::Recordings;
 pub(crate) use tls::Tls;
 
 /// Something is wrong with the configuration.
@@ -149,28 +151,6 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             url: spanned("sqlite:ringbook.db".to_owned()),
-        }
-    }
-}
-
-/// Where conversations are kept.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Recordings {
-    /// Folder of the files.
-    pub folder: PathBuf,
-    /// Make an MP3 of each recording after hang-up.
-    pub mp3: bool,
-    /// Bits per second of an MP3, in thousands.
-    pub mp3_kbits: Spanned<u32>,
-}
-
-impl Default for Recordings {
-    fn default() -> Self {
-        Self {
-            folder: PathBuf::from("recordings"),
-            mp3: true,
-            mp3_kbits: spanned(32),
         }
     }
 }
@@ -329,12 +309,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         |timeout| format!("rtp_timeout_secs {timeout} is out of range"),
         "write 5 to 3600 seconds",
     )?;
-    source.demand(
-        [8, 16, 24, 32, 40, 48, 56, 64].contains(config.recordings.mp3_kbits.get_ref()),
-        &config.recordings.mp3_kbits,
-        |kbits| format!("mp3_kbits {kbits} is not a rate of MP3 at 8,000 samples a second"),
-        "write 8, 16, 24, 32, 40, 48, 56 or 64",
-    )?;
+    source.recordings(&config.recordings)?;
     Ok(Checked {
         config,
         sip_listen,
@@ -494,6 +469,11 @@ mod tests {
             shipped.config.store.url.get_ref(),
             defaults.config.store.url.get_ref()
         );
+        let days = |checked: &Checked| {
+            let recordings = &checked.config.recordings;
+            (recordings.keep_wav(), recordings.keep_mp3())
+        };
+        assert_eq!(days(&shipped), days(&defaults));
         assert_eq!(shipped.config.limits.calls, defaults.config.limits.calls);
     }
 
@@ -551,6 +531,14 @@ mod tests {
             (
                 "[general]\ntime_zone = \"Mars\"\n",
                 "F:2: time zone \"Mars\" is not known; write an IANA",
+            ),
+            (
+                "[recordings]\nkeep_wav_days = 40000\n",
+                "F:2: 40000 days are out of range; write 0 to 36500",
+            ),
+            (
+                "[recordings]\nkeep_wav_days = 90\nkeep_mp3_days = 60\n",
+                "F:3: keep_mp3_days 60 is less than keep_wav_days; write",
             ),
             ("[sip\n", "F:1: "),
         ];

@@ -58,6 +58,7 @@ fn report(words: &Words, verification: &Verification) -> String {
         without_mp3,
         explained,
         not_ordered,
+        removed,
         problems,
     } = verification;
     let facts = [
@@ -67,6 +68,7 @@ fn report(words: &Words, verification: &Verification) -> String {
         ("failed", without_mp3.to_string()),
         ("explained", explained.to_string()),
         ("unordered", not_ordered.to_string()),
+        ("removed", removed.to_string()),
         ("problems", problems.len().to_string()),
     ];
     text + &words.say("verified", &facts) + "\n"
@@ -76,6 +78,7 @@ fn sentence(words: &Words, problem: &Problem) -> String {
     match problem {
         Problem::Missing(file) => words.say("verify-missing", &[("file", file.clone())]),
         Problem::Silent(file) => words.say("verify-silent", &[("file", file.clone())]),
+        Problem::NotRemoved(file) => words.say("verify-not-removed", &[("file", file.clone())]),
         Problem::Stray(file) => words.say("verify-stray", &[("file", file.clone())]),
         Problem::OtherLength {
             file,

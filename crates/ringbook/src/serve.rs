@@ -176,7 +176,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
             &store,
             &runner,
             &media_counters,
-            archiving.made,
+            &archiving.figures,
             &trunk_states,
         ),
     });
@@ -201,7 +201,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
         inputs,
         runner,
         desk,
-        archivist: archiving.task,
+        archivists: archiving.tasks,
         store,
     };
     running.stop().await
@@ -217,7 +217,7 @@ struct Running {
     inputs: mpsc::Sender<Input>,
     runner: Runner,
     desk: JoinHandle<()>,
-    archivist: Option<JoinHandle<()>>,
+    archivists: Vec<JoinHandle<()>>,
     store: Store,
 }
 
@@ -243,8 +243,8 @@ impl Running {
         if timeout(FAREWELL, self.desk).await.is_err() {
             tracing::warn!("the journal did not take everything in time");
         }
-        if let Some(archivist) = self.archivist {
-            // What it was making is begun anew at the next start.
+        for archivist in self.archivists {
+            // What it was making or removing is begun anew at the next start.
             archivist.abort();
         }
         if timeout(FAREWELL, self.store.close()).await.is_err() {

@@ -143,12 +143,12 @@ impl Tale<'_> {
             if let Some(queued) = queued.take_if(|queued| queued.at <= offer.offered_at) {
                 self.queued(queued);
             }
-            self.say(
-                2,
-                "decision",
-                &[("attempt", (offer.attempt + 1).to_string())],
-            );
-            self.explanation(&offer.explanation);
+            // Nobody was chosen for a call that the agent began.
+            if !offer.explanation.considered.is_empty() {
+                let attempt = (offer.attempt + 1).to_string();
+                self.say(2, "decision", &[("attempt", attempt)]);
+                self.explanation(&offer.explanation);
+            }
             self.offer(offer);
         }
         if let Some(queued) = queued {

@@ -137,10 +137,16 @@ CREATE INDEX offers_agent ON offers (agent, call_id);
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,
     ready SMALLINT NOT NULL, length_ms BIGINT NOT NULL, bytes BIGINT NOT NULL, gaps_ms BIGINT NOT NULL, gaps TEXT,
-    error TEXT, mp3_at BIGINT, mp3_bytes BIGINT, mp3_error TEXT
+    error TEXT, mp3_at BIGINT, mp3_bytes BIGINT, mp3_error TEXT, wav_removed_at BIGINT, mp3_removed_at BIGINT,
+    removing SMALLINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
 CREATE INDEX recordings_without_mp3 ON recordings (id) WHERE ready = 1 AND mp3_at IS NULL AND length_ms > 0;
+CREATE INDEX recordings_with_wav ON recordings (started_at, id)
+    WHERE ready = 1 AND length_ms > 0 AND wav_removed_at IS NULL;
+CREATE INDEX recordings_with_mp3 ON recordings (started_at, id)
+    WHERE ready = 1 AND length_ms > 0 AND mp3_bytes IS NOT NULL AND mp3_removed_at IS NULL;
+CREATE INDEX recordings_removing ON recordings (id) WHERE removing = 1;
 CREATE INDEX recordings_open ON recordings (call_id) WHERE ready = 0;
 
 CREATE TABLE interactions (

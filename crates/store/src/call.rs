@@ -22,7 +22,7 @@ const COLUMNS: &str = "t.id, t.direction, t.trunk_id, t.line_id, t.number_from, 
      t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.queued_at, t.started_at, t.ended_at, t.cause, \
      t.ended_by, t.talk_ms, t.wait_ms, t.missed";
 pub(crate) const RECORDING: &str = "r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, \
-     r.error, r.mp3_bytes, r.mp3_error";
+     r.error, r.mp3_bytes, r.mp3_error, r.wav_removed_at, r.mp3_removed_at";
 const FROM: &str = "calls t LEFT JOIN recordings r ON r.call_id = t.id";
 
 fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
@@ -74,6 +74,8 @@ pub(crate) fn recording(
         error: row.opt_text()?,
         mp3_bytes: row.opt_int()?.map(i64::unsigned_abs),
         mp3_error: row.opt_text()?,
+        wav_removed_at: row.opt_int()?.map(Utc::from_micros),
+        mp3_removed_at: row.opt_int()?.map(Utc::from_micros),
     }))
 }
 

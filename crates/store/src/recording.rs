@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crm::{Mp3, Recording, Recordings, Result, WavFile};
-use model::{CallId, RecordingId};
+use crm::{Mp3, Recording, Recordings, Result, SoundFile, WavFile};
+use model::{CallId, RecordingId, Utc};
 
 use crate::{
     Store,
     call::{self, RECORDING},
-    database::{Row, args},
+    database::{Row, Value, args},
     failure::{Failure, Outcome},
     work::Change,
     writer::Writing,
@@ -47,17 +47,7 @@ impl Recordings for Store {
         );
         let node = i64::from(self.inner.node);
         let args = args![after.0, node, limit.clamp(1, MOST_READ)];
-        let rows = self.rows(&sql, &args).await?;
-        let decode = |mut row: Row| {
-            let call = CallId(row.int()?);
-            call::recording(&mut row, call)
-        };
-        let found: std::result::Result<Vec<_>, _> = rows.into_iter().map(decode).collect();
-        Ok(found
-            .map_err(Failure::Database)?
-            .into_iter()
-            .flatten()
-            .collect())
+        self.recordings(&sql, &args).await
     }
 
     async fn conversations_without(&self) -> Result<u64> {
@@ -71,6 +61,60 @@ impl Recordings for Store {
 
     async fn set_mp3(&self, id: RecordingId, mp3: Mp3) -> Result<()> {
         self.write(SetMp3 { id, mp3 }).await
+    }
+
+    async fn older_than(
+        &self,
+        before: Utc,
+        file: SoundFile,
+        (start, id): (Utc, RecordingId),
+        limit: u32,
+    ) -> Result<Vec<Recording>> {
+        let there = match file {
+            SoundFile::Wav => "r.wav_removed_at IS NULL",
+            SoundFile::Mp3 => "r.mp3_bytes IS NOT NULL AND r.mp3_removed_at IS NULL",
+        };
+        let sql = format!(
+            "SELECT r.call_id, {RECORDING} FROM recordings r JOIN calls t ON t.id = r.call_id \
+             WHERE r.ready = 1 AND r.length_ms > 0 AND {there} AND r.started_at < $1 \
+             AND (r.started_at, r.id) > ($2, $3) AND t.node = $4 ORDER BY r.started_at, r.id LIMIT $5"
+        );
+        let node = i64::from(self.inner.node);
+        let limit = limit.clamp(1, MOST_READ);
+        let args = args![before.micros(), start.micros(), id.0, node, limit];
+        self.recordings(&sql, &args).await
+    }
+
+    async fn mark_removed(&self, ids: Vec<RecordingId>, file: SoundFile) -> Result<()> {
+        self.write(MarkRemoved { ids, file }).await
+    }
+
+    async fn half_removed(&self, after: RecordingId, limit: u32) -> Result<Vec<Recording>> {
+        let sql = format!(
+            "SELECT r.call_id, {RECORDING} FROM recordings r JOIN calls t ON t.id = r.call_id \
+             WHERE r.removing = 1 AND r.id > $1 AND t.node = $2 ORDER BY r.id LIMIT $3"
+        );
+        let node = i64::from(self.inner.node);
+        let args = args![after.0, node, limit.clamp(1, MOST_READ)];
+        self.recordings(&sql, &args).await
+    }
+
+    async fn set_gone(&self, ids: Vec<RecordingId>) -> Result<()> {
+        self.write(SetGone { ids }).await
+    }
+}
+
+impl Store {
+    /// Rows of a call's id and [`RECORDING`].
+    async fn recordings(&self, sql: &str, args: &[Value]) -> Result<Vec<Recording>> {
+        let decode = |mut row: Row| {
+            let call = CallId(row.int()?);
+            call::recording(&mut row, call)
+        };
+        let rows = self.rows(sql, args).await?;
+        let found: std::result::Result<Vec<_>, _> = rows.into_iter().map(decode).collect();
+        let found = found.map_err(Failure::Database)?;
+        Ok(found.into_iter().flatten().collect())
     }
 }
 
@@ -91,6 +135,49 @@ impl Change for SetMp3 {
         let sql = "UPDATE recordings SET mp3_at = $1, mp3_bytes = $2, mp3_error = $3 WHERE id = $4";
         let args = args![writing.now.micros(), bytes, reason, self.id.0];
         writing.conn.execute(sql, &args).await?;
+        Ok(())
+    }
+}
+
+struct MarkRemoved {
+    ids: Vec<RecordingId>,
+    file: SoundFile,
+}
+
+#[async_trait]
+impl Change for MarkRemoved {
+    type Output = ();
+
+    async fn apply(&self, writing: &mut Writing) -> Outcome<()> {
+        let sql = match self.file {
+            SoundFile::Wav => {
+                "UPDATE recordings SET wav_removed_at = $1, removing = 1 WHERE id = $2"
+            }
+            SoundFile::Mp3 => {
+                "UPDATE recordings SET mp3_removed_at = $1, removing = 1 WHERE id = $2"
+            }
+        };
+        for id in &self.ids {
+            let args = args![writing.now.micros(), id.0];
+            writing.conn.execute(sql, &args).await?;
+        }
+        Ok(())
+    }
+}
+
+struct SetGone {
+    ids: Vec<RecordingId>,
+}
+
+#[async_trait]
+impl Change for SetGone {
+    type Output = ();
+
+    async fn apply(&self, writing: &mut Writing) -> Outcome<()> {
+        for id in &self.ids {
+            let sql = "UPDATE recordings SET removing = 0 WHERE id = $1";
+            writing.conn.execute(sql, &args![id.0]).await?;
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Listening, whole and by ranges.
 
 use call::EventKind;
-use crm::{Mp3, Recordings as _};
+use crm::{Mp3, Recordings as _, SoundFile};
 use reqwest::Method;
 
 use crate::house::{Answer, Client, House};
@@ -105,6 +105,33 @@ async fn an_mp3_can_be_heard_once_it_is_made() {
         .await
         .is(206);
     assert_eq!(part.header("content-range"), "bytes 990-999/1000");
+}
+
+#[tokio::test]
+async fn a_file_removed_because_of_its_age_is_gone_since_a_day_that_is_told() {
+    let (house, anna, call, bytes) = with_recording(10).await;
+    let waiting = house.store.without_mp3(1).await.unwrap().remove(0);
+    let mp3 = house.recordings.join(FILE).with_extension("mp3");
+    std::fs::write(mp3, &bytes).unwrap();
+    let made = Mp3::Made { bytes: 10 };
+    house.store.set_mp3(waiting.id, made).await.unwrap();
+    let ids = vec![waiting.id];
+    for (file, name, (other, status)) in [
+        (SoundFile::Wav, "wav", ("mp3", 200)),
+        (SoundFile::Mp3, "mp3", ("wav", 410)),
+    ] {
+        house.store.mark_removed(ids.clone(), file).await.unwrap();
+        let recording = anna.get(&call).await.is(200).json()["recording"].clone();
+        let at = recording[format!("{name}_removed_at")].as_str().unwrap();
+        let path = format!("{call}/recording.{name}");
+        let gone = anna.get(&path).await.is(410).json();
+        let detail = gone["detail"].as_str().unwrap();
+        assert!(detail.contains(&at[..10]), "{detail} names the day of {at}");
+        anna.get(&format!("{call}/recording.{other}"))
+            .await
+            .is(status);
+        assert_eq!(recording["mp3_url"].is_null(), name == "mp3");
+    }
 }
 
 #[tokio::test]

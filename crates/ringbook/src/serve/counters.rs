@@ -1,9 +1,6 @@
 //! What `/metrics` shows, by name.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use api::{Counter, trunk_states::TrunkStates};
 use cti::{Counts, Hub};
@@ -13,6 +10,8 @@ use net::{
     runner::{Runner, RunnerCounters},
 };
 use store::{Counters, Store};
+
+use super::archiving::Figures;
 
 /// A name, what it means, and whether it can fall.
 type Described = (&'static str, &'static str, bool);
@@ -235,6 +234,37 @@ const OF_MEDIA: [Read<MediaCounters>; 3] = [
     ),
 ];
 
+const OF_ARCHIVE: [Read<Figures>; 4] = [
+    (
+        ("ringbook_mp3_made_total", "MP3 files made.", TOTAL),
+        |it| it.mp3_made.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_recordings_removed_total",
+            "Files of recordings removed because of their age.",
+            TOTAL,
+        ),
+        |it| it.removals.removed.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_wav_staying",
+            "WAV files older than keep_wav_days that stay because they have no MP3.",
+            GAUGE,
+        ),
+        |it| it.removals.staying.load(Ordering::Relaxed),
+    ),
+    (
+        (
+            "ringbook_recordings_free_bytes",
+            "Free bytes on the disk of the recordings.",
+            GAUGE,
+        ),
+        |it| it.free_bytes.load(Ordering::Relaxed),
+    ),
+];
+
 const OF_TRUNKS: [(TrunkCode, Described); 8] = [
     (
         TrunkCode::Unknown,
@@ -320,7 +350,7 @@ pub(super) fn all(
     store: &Store,
     runner: &Runner,
     media: &Arc<MediaCounters>,
-    mp3_made: Arc<AtomicU64>,
+    figures: &Figures,
     trunks: &TrunkStates,
 ) -> Vec<Counter> {
     let of_hub = OF_HUB.map(|(what, read)| {
@@ -339,15 +369,15 @@ pub(super) fn all(
         let media = Arc::clone(media);
         counter(what, move || read(&media))
     });
-    let of_archive = counter(
-        ("ringbook_mp3_made_total", "MP3 files made.", TOTAL),
-        move || mp3_made.load(Ordering::Relaxed),
-    );
+    let of_archive = OF_ARCHIVE.map(|(what, read)| {
+        let figures = figures.clone();
+        counter(what, move || read(&figures))
+    });
     let of_trunks = OF_TRUNKS.map(|(code, what)| {
         let trunks = trunks.clone();
         counter(what, move || trunks.count(code))
     });
-    let counters = of_hub.into_iter().chain(of_store).chain([of_archive]);
+    let counters = of_hub.into_iter().chain(of_store).chain(of_archive);
     let counters = counters.chain(of_runner).chain(of_media);
     counters.chain(of_trunks).collect()
 }

@@ -1,10 +1,10 @@
-//! Recordings on their way to MP3.
+//! Recordings on their way to MP3, and to their end.
 
 use std::time::Duration;
 
 use call::EventKind;
-use crm::{Calls, Journal, Mp3, Recordings};
-use model::RecordingId;
+use crm::{Calls, Journal, Mp3, Recordings, SoundFile};
+use model::{RecordingId, Utc};
 use rstest::rstest;
 use store::{Options, Store};
 
@@ -96,4 +96,77 @@ async fn a_finished_recording_waits_for_its_mp3_until_that_is_made_or_given_up(
     }
     let given_up = Some("no sound".to_owned());
     assert_eq!(found, [(Some(4_711), None), (None, given_up)]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn old_files_are_marked_before_they_go_and_remembered_when_they_are_gone(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let scene = scene(kind).await;
+    let store = &scene.store;
+    let line = line(store, "+74950000001").await.id;
+    let anna = user(store, "Anna").await.id;
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let script = Script::new(store, UNKNOWN, line, anna).await;
+        calls.push(script.call);
+        script.talk(store).await;
+    }
+    let first = (Utc::from_micros(i64::MIN), RecordingId(0));
+    let later = Utc::from_micros(i64::MAX);
+    let (wav, mp3) = (SoundFile::Wav, SoundFile::Mp3);
+    let all = store.older_than(later, wav, first, 10).await.unwrap();
+    let of: Vec<_> = all.iter().map(|it| it.call).collect();
+    assert_eq!(of, calls, "the oldest first");
+    let behind = (all[0].started_at, all[0].id);
+    let page = store.older_than(later, wav, behind, 1).await.unwrap();
+    assert_eq!(page, all[1..2]);
+    let before = all[0].started_at;
+    assert_eq!(store.older_than(before, wav, first, 10).await.unwrap(), []);
+    assert_eq!(store.older_than(later, mp3, first, 10).await.unwrap(), []);
+
+    let made = Mp3::Made { bytes: 4_711 };
+    store.set_mp3(all[1].id, made).await.unwrap();
+    let with_mp3 = store.older_than(later, mp3, first, 10).await.unwrap();
+    assert_eq!(with_mp3.len(), 1);
+    assert_eq!(with_mp3[0].id, all[1].id);
+
+    let marked = vec![all[0].id, all[1].id];
+    store.mark_removed(marked.clone(), wav).await.unwrap();
+    let left = store.older_than(later, wav, first, 10).await.unwrap();
+    assert_eq!(left, all[2..]);
+    let half = store.half_removed(RecordingId(0), 10).await.unwrap();
+    assert_eq!(half.len(), 2);
+    assert!(
+        half.iter()
+            .all(|it| it.wav_removed_at.is_some() && it.mp3_removed_at.is_none())
+    );
+    let rest = store.half_removed(half[0].id, 10).await.unwrap();
+    assert_eq!(rest, half[1..]);
+    let elsewhere = Store::open(&scene.place.url, 2, "RU", Options::default());
+    let elsewhere = elsewhere.await.unwrap();
+    assert_eq!(
+        elsewhere.older_than(later, wav, first, 10).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        elsewhere.half_removed(RecordingId(0), 10).await.unwrap(),
+        []
+    );
+    elsewhere.close().await;
+    store.set_gone(marked).await.unwrap();
+    assert_eq!(store.half_removed(RecordingId(0), 10).await.unwrap(), []);
+
+    store.mark_removed(vec![all[1].id], mp3).await.unwrap();
+    assert_eq!(store.older_than(later, mp3, first, 10).await.unwrap(), []);
+    let call = Calls::read(store, calls[1]).await.unwrap();
+    let recording = call.recording.unwrap();
+    assert_eq!(recording.wav_removed_at, half[1].wav_removed_at);
+    assert!(recording.mp3_removed_at.is_some());
+    assert_eq!(
+        recording.mp3_bytes,
+        Some(4_711),
+        "what it was is remembered"
+    );
 }
