@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_silent_leg_is_lost_after_the_second_failure() {
         let mut probes = Probes::default();
-        probes.start(AT(0), [LegNo(0), LegNo(1)]);
+        probes.start(AT(0), &[LegNo(0), LegNo(1)]);
         assert_eq!(probes.step(AT(29)), None);
         assert_eq!(probes.step(AT(30)), Some(Step::Ask(LegNo(0))));
         assert_eq!(probes.step(AT(30)), Some(Step::Ask(LegNo(1))));
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_late_answer_to_the_repeated_question_keeps_the_leg() {
         let mut probes = Probes::default();
-        probes.start(AT(0), [LegNo(0), LegNo(1)]);
+        probes.start(AT(0), &[LegNo(0), LegNo(1)]);
         while probes.step(AT(30)).is_some() {}
         while probes.step(AT(38)).is_some() {}
         probes.answered(AT(40), LegNo(0));
