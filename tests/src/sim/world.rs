@@ -165,6 +165,12 @@ impl World {
         }
     }
 
+    /// The number belongs to a client of this manager with this mark.
+    pub fn know(&mut self, number: &str, manager: UserId, flag: Flag) {
+        self.managers.insert(number.to_owned(), manager);
+        self.flags.insert(number.to_owned(), flag);
+    }
+
     /// The calling number of a call, digits only.
     pub fn number(&self, call: CallId) -> Option<&str> {
         self.numbers.get(&call).map(String::as_str)
