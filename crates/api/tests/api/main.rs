@@ -13,6 +13,7 @@ mod events;
 mod house;
 mod obligations;
 mod orders;
+mod queue;
 mod recordings;
 mod resources;
 mod rights;

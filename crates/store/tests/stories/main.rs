@@ -20,6 +20,7 @@ mod identification;
 mod journal;
 mod obligation;
 mod opening;
+mod queue;
 mod recording;
 mod scene;
 mod users;
