@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use crm::{Device, DeviceData, DeviceFilter};
+use crm::{Device, DeviceData, DeviceFilter, MOST_RING_AFTER_SECS};
 use garde::Validate;
 use md5::{Digest, Md5};
 use model::{DeviceId, DigestOffer, MediaSource, UserId};
@@ -58,6 +58,16 @@ pub struct DeviceFields {
     #[garde(skip)]
     #[schema(value_type = String, example = "automatic")]
     pub media_source: MediaSource,
+    /// The number of a telephone elsewhere, such as `+7 916 123-45-67`: called by a trunk, and whoever answers presses 1
+    /// to take the call. It has no account then; a telephone that registers with us has none.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 64))]
+    pub number: Option<String>,
+    /// How many seconds (0–60) after the others a telephone elsewhere rings; 0, unless said otherwise: together with
+    /// them.
+    #[serde(default)]
+    #[garde(range(max = MOST_RING_AFTER_SECS))]
+    pub ring_after_secs: u32,
 }
 
 fn is_auth_user(name: &str, _: &()) -> garde::Result {
@@ -77,9 +87,11 @@ impl Fields for DeviceFields {
         Self {
             user: data.user,
             name: data.name,
-            auth_user: Some(data.auth_user),
+            auth_user: Some(data.auth_user).filter(|_| data.number.is_none()),
             digest: data.digest,
             media_source: data.media_source,
+            number: data.number,
+            ring_after_secs: data.ring_after_secs,
         }
     }
 }
@@ -89,14 +101,15 @@ impl Fields for DeviceFields {
 struct WithSecret {
     #[serde(flatten)]
     device: Stored<DeviceFields>,
-    /// The secret of the account. It is shown this once.
-    secret: String,
+    /// The secret of the account. It is shown this once; a telephone elsewhere has none.
+    secret: Option<String>,
     /// The realm of the digest, which some telephones want to be told.
     realm: String,
 }
 
 impl WithSecret {
     fn respond(state: &ApiState, status: StatusCode, device: Device, secret: String) -> Response {
+        let secret = Some(secret).filter(|_| device.data.number.is_none());
         let device = Stored::of(device);
         let tag = tag_of(device.version);
         let body = Self {
@@ -151,6 +164,13 @@ async fn create(
     State(state): State<ApiState>,
     Body(fields): Body<DeviceFields>,
 ) -> Result<Response, Problem> {
+    if fields.number.is_some() && fields.auth_user.is_some() {
+        return Err(Problem::field(
+            "auth_user",
+            "must be absent: a telephone with a number elsewhere has no account",
+        ));
+    }
+    // Also one elsewhere: nobody may ever log in as it.
     let secret = password::make();
     let auth_user = fields
         .auth_user
@@ -164,6 +184,8 @@ async fn create(
         ha1_sha256,
         digest: fields.digest,
         media_source: fields.media_source,
+        number: fields.number,
+        ring_after_secs: fields.ring_after_secs,
     };
     let device = state.base.devices().create(data).await?;
     state.directory.announce().await;
@@ -197,7 +219,14 @@ async fn change(
 ) -> Result<Stored<DeviceFields>, Problem> {
     let record = state.base.devices().read(id).await?;
     let fields: DeviceFields = resource::patched(&record, &if_match, patch)?;
-    if fields.auth_user.as_ref() != Some(&record.data.auth_user) {
+    if fields.number.is_some() != record.data.number.is_some() {
+        return Err(Problem::field(
+            "number",
+            "cannot come or go, since the account goes with it; create another device",
+        ));
+    }
+    let account = Some(&record.data.auth_user).filter(|_| record.data.number.is_none());
+    if fields.auth_user.as_ref() != account {
         return Err(Problem::field(
             "auth_user",
             "cannot change, since the secret belongs to it; create another device",
@@ -208,6 +237,8 @@ async fn change(
         name: fields.name,
         digest: fields.digest,
         media_source: fields.media_source,
+        number: fields.number,
+        ring_after_secs: fields.ring_after_secs,
         ..record.data.clone()
     };
     let changed = resource::replace(state.base.devices(), &record, data).await?;
@@ -226,6 +257,12 @@ async fn renew_secret(
 ) -> Result<Response, Problem> {
     let record = state.base.devices().read(id).await?;
     if_match.check(record.version)?;
+    if record.data.number.is_some() {
+        return Err(Problem::field(
+            "number",
+            "belongs to a telephone elsewhere, which has no secret",
+        ));
+    }
     let secret = password::make();
     let (ha1_md5, ha1_sha256) = ha1(&record.data.auth_user, &state.settings.realm, &secret);
     let data = DeviceData {

@@ -262,9 +262,11 @@ impl Call {
     /// When the call wants [`Input::Timer`].
     pub fn next_wake(&self) -> Option<Duration> {
         let ring = match self.state {
-            State::Ringing { until } | State::Calling { until } | State::Farewell { until, .. } => {
-                Some(until)
+            State::Ringing { until } => {
+                let next = self.offer.as_ref().and_then(Offer::next_wake);
+                Some(next.map_or(until, |next| next.min(until)))
             }
+            State::Calling { until } | State::Farewell { until, .. } => Some(until),
             State::Waiting => self.stay.map(Stay::next_wake),
             _ => None,
         };
@@ -302,10 +304,16 @@ impl Call {
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
             Input::MayEnter { place, snapshot } => self.may_enter(context, place, snapshot),
             Input::Freed => self.freed(context),
-            Input::Key { leg, key } => self.key(context, leg, key),
-            Input::Said => self.said(context),
+            Input::Key { leg, key } if leg == LegNo::CALLER => self.key(context, key),
+            Input::Key { leg, key } => self.key_elsewhere(context, leg, key),
+            Input::Said(LegNo::CALLER) => self.said(context),
+            Input::Said(leg) => self.not_taken(context, leg),
             Input::Placed { placed, snapshot } => self.placed(context, placed, snapshot),
-            Input::LegChallenged { leg, snapshot } => self.challenged(context, leg, snapshot),
+            Input::LegChallenged {
+                leg,
+                trunk,
+                snapshot,
+            } => self.challenged(context, (leg, trunk), snapshot),
             Input::LegRinging(leg) => self.leg_ringing(leg),
             Input::LegProgress(leg) => self.leg_progress(leg),
             Input::LegAnswered { leg, snapshot } => self.leg_answered(context, leg, snapshot),
@@ -338,6 +346,9 @@ impl Call {
     fn timer(&mut self, context: &mut Context<'_>) {
         while let Some(number) = self.ledger.expire(context.now.mono) {
             self.effect_ended(context, number, None);
+        }
+        if let State::Ringing { .. } = self.state {
+            self.rung(context);
         }
         match self.state {
             State::Ringing { until } if until <= context.now.mono => {
@@ -440,8 +451,12 @@ impl Call {
                 self.outputs.push_back(Output::ConfirmHangUp);
                 self.state = State::Ended;
             }
-            // A commit nobody waited for, or an effect of a state the call has left.
-            _ => {}
+            // A commit nobody waited for but a leg, or an effect of a state the call has left.
+            _ => {
+                let offer = self.offer.as_mut();
+                let leg = offer.and_then(|offer| offer.waited_for(number));
+                self.outputs.extend(leg.map(Output::Ring));
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId, Utc};
 
 use crate::{
     AgentStep, Bridge, Cause, Effect, EffectEnd, EventKind, Lead, LegNo, OfferEnd, Origin, Output,
-    Party,
+    Party, Ready,
     call::{Call, Context, State},
     offer::Offer,
     waiting::{PAUSE, REST},
@@ -93,7 +93,7 @@ impl Call {
     pub(crate) fn prepared(
         &mut self,
         context: &mut Context<'_>,
-        legs: Vec<(LegNo, DeviceId)>,
+        legs: Vec<Ready>,
         snapshot: DialogSnapshot,
     ) {
         let (State::Preparing, Some(offer)) = (&self.state, &mut self.offer) else {
@@ -167,15 +167,18 @@ impl Call {
             }),
         };
         let agent = offer.agent;
-        let legs: Vec<LegNo> = offer.open_legs().collect();
-        self.outputs.extend(legs.into_iter().map(Output::Ring));
+        let longest = self
+            .offer
+            .as_mut()
+            .map(|offer| offer.begin(context.now.mono));
+        self.ring_on(context);
         self.outputs.push_back(Output::Agent {
             agent,
             step: AgentStep::Ringing,
         });
         self.commit(context, vec![EventKind::Ringing { agent, lead }]);
         self.state = State::Ringing {
-            until: context.now.mono + self.ring_timeout,
+            until: context.now.mono + longest.unwrap_or_default() + self.ring_timeout,
         };
     }
 
@@ -211,6 +214,20 @@ impl Call {
             // A second device answered in the same moment, or the offer is over.
             return self.outputs.push_back(Output::DropLeg(leg));
         };
+        let confirms = |offer: &Offer| offer.confirms(leg);
+        match self.offer.as_ref().is_some_and(confirms) {
+            true => self.ask_to_take(context, leg, snapshot),
+            false => self.taken(context, leg, snapshot),
+        }
+    }
+
+    /// A person takes the call at this telephone.
+    pub(crate) fn taken(
+        &mut self,
+        context: &mut Context<'_>,
+        leg: LegNo,
+        snapshot: DialogSnapshot,
+    ) {
         let answered = self
             .offer
             .as_ref()
@@ -295,8 +312,15 @@ impl Call {
         if offer.open_device(leg).is_none() {
             return;
         }
-        if let Some(end) = offer.end_leg(leg, end) {
-            self.next_candidate(context, end);
+        let end = match offer.is_asked(leg) {
+            // A voicemail hangs up too.
+            true => OfferEnd::NoAnswer,
+            false => end,
+        };
+        match (offer.end_leg(leg, end), &self.state) {
+            (Some(end), _) => self.next_candidate(context, end),
+            (None, State::Ringing { .. }) => self.ring_on(context),
+            (None, _) => {}
         }
     }
 

@@ -106,6 +106,9 @@ pub enum EventKind {
     Routed {
         /// The trunk.
         trunk: TrunkId,
+        /// The agent's telephone that is called by it; none for the client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<DeviceId>,
         /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
         #[serde(skip)]
         snapshot: DialogSnapshot,

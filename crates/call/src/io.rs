@@ -84,6 +84,19 @@ pub struct Internal {
     pub recorded: bool,
 }
 
+/// A leg to a telephone of an agent, prepared and not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The leg.
+    pub leg: LegNo,
+    /// The telephone.
+    pub device: DeviceId,
+    /// Whoever answers there has to press a key to take the call.
+    pub confirm: bool,
+    /// It rings so long after the first one, or at once when no other rings any more.
+    pub after: Duration,
+}
+
 /// A leg to a client by a trunk, prepared and not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -127,10 +140,10 @@ pub enum Input {
         /// Somebody is assigned or qualified at all.
         qualified: bool,
     },
-    /// The answer to [`Output::Prepare`]: one leg for each registered device.
+    /// The answer to [`Output::Prepare`]: one leg for each telephone that can be reached.
     Prepared {
-        /// The legs and their devices.
-        legs: Vec<(LegNo, DeviceId)>,
+        /// The legs.
+        legs: Vec<Ready>,
         /// What recovery needs.
         snapshot: DialogSnapshot,
     },
@@ -150,8 +163,8 @@ pub enum Input {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         key: char,
     },
-    /// What the caller was to be told was said.
-    Said,
+    /// What a party was to be told was said.
+    Said(LegNo),
     /// The answer to [`Output::Place`]: none if no trunk is left.
     Placed {
         /// The leg.
@@ -163,6 +176,8 @@ pub enum Input {
     LegChallenged {
         /// The leg.
         leg: LegNo,
+        /// The trunk.
+        trunk: TrunkId,
         /// What recovery needs.
         snapshot: DialogSnapshot,
     },
@@ -330,6 +345,8 @@ pub enum Output {
         /// Trunks that failed.
         failed: Vec<TrunkId>,
     },
+    /// Ask whoever answered a telephone elsewhere to press a key; [`Input::Said`] follows when that was said often enough.
+    AskToTake(LegNo),
     /// Send the INVITE to a prepared leg.
     Ring(LegNo),
     /// Send 180 to the caller.

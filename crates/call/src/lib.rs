@@ -14,6 +14,7 @@ pub mod effect;
 pub mod event;
 pub mod io;
 mod ledger;
+mod mobile;
 mod offer;
 mod placing;
 mod probe;
@@ -27,6 +28,6 @@ pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{
-    AgentStep, Bridge, Inbound, Input, Internal, LegNo, Origin, Outbound, Output, Placed,
+    AgentStep, Bridge, Inbound, Input, Internal, LegNo, Origin, Outbound, Output, Placed, Ready,
     RecordingSummary, Turn, Words,
 };

@@ -158,12 +158,14 @@ impl Call {
     pub(crate) fn challenged(
         &mut self,
         context: &mut Context<'_>,
-        leg: LegNo,
+        (leg, trunk): (LegNo, TrunkId),
         snapshot: DialogSnapshot,
     ) {
         let calling = matches!(self.state, State::Calling { .. });
         if calling && self.placing.leg() == Some(leg) {
             self.store_route(context, snapshot);
+        } else {
+            self.challenged_elsewhere(context, (leg, trunk), snapshot);
         }
     }
 
@@ -171,7 +173,14 @@ impl Call {
         let Some(trunk) = self.placing.trunk() else {
             return;
         };
-        let effect = self.commit(context, vec![EventKind::Routed { trunk, snapshot }]);
+        let effect = self.commit(
+            context,
+            vec![EventKind::Routed {
+                trunk,
+                device: None,
+                snapshot,
+            }],
+        );
         self.state = State::Routing { effect };
     }
 
@@ -196,6 +205,10 @@ impl Call {
 
     /// Announcements and foreign ringing tones pass before the answer, since no other telephone rings for this call.
     pub(crate) fn leg_progress(&mut self, leg: LegNo) {
+        // Of an agent's telephone elsewhere only that it rings is of interest.
+        if self.placing.leg() != Some(leg) {
+            return self.leg_ringing(leg);
+        }
         let calling = matches!(self.state, State::Calling { .. });
         if let (true, Some((agent, _))) = (
             calling && self.placing.leg() == Some(leg),
@@ -233,8 +246,11 @@ impl Call {
         cause: Cause,
         elsewhere: bool,
     ) {
+        if self.placing.leg() != Some(leg) {
+            return self.refused_elsewhere(context, leg, cause);
+        }
         let on_its_way = matches!(self.state, State::Routing { .. } | State::Calling { .. });
-        if !on_its_way || self.placing.leg() != Some(leg) {
+        if !on_its_way {
             return;
         }
         let Some(placed) = self.placing.placed.take() else {

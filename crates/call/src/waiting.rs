@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{DialogSnapshot, Flag, Priority, Queue, UserId};
 
 use crate::{
-    Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, Turn, Words,
+    Cause, Effect, EventKind, OfferEnd, Origin, Output, Party, Turn, Words,
     call::{Call, Context, State},
     offer::Offer,
 };
@@ -176,7 +176,7 @@ impl Call {
     }
 
     /// A key: who does not want to wait is called back.
-    pub(crate) fn key(&mut self, context: &mut Context<'_>, leg: LegNo, key: char) {
+    pub(crate) fn key(&mut self, context: &mut Context<'_>, key: char) {
         let waits = matches!(
             self.state,
             State::Waiting
@@ -186,7 +186,7 @@ impl Call {
                 | State::Ringing { .. }
         );
         let offered = self.queue().is_some_and(|queue| queue.offers_call_back);
-        if waits && offered && self.stay.is_some() && leg == LegNo::CALLER && key == CALL_BACK {
+        if waits && offered && self.stay.is_some() && key == CALL_BACK {
             let why = (Cause::CallBackWanted, Party::Client);
             self.say_farewell(context, Words::CallBack, why);
         }

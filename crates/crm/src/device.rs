@@ -25,7 +25,17 @@ pub struct DeviceData {
     pub digest: DigestOffer,
     /// Where its media may come from.
     pub media_source: MediaSource,
+    /// The number of a telephone elsewhere, such as a mobile one (T5), in its normal form; none for one that registers
+    /// with us.
+    #[serde(default)]
+    pub number: Option<String>,
+    /// How long after the others it rings, in seconds, if it is elsewhere.
+    #[serde(default)]
+    pub ring_after_secs: u32,
 }
+
+/// Most seconds that a telephone elsewhere waits for the others.
+pub const MOST_RING_AFTER_SECS: u32 = 60;
 
 /// What devices can be narrowed by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ pub use base::Base;
 pub use call::{Call, CallFilter, Calls, Direction, Offer, Queued, Recording, Route};
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
-pub use device::{Device, DeviceData, DeviceFilter};
+pub use device::{Device, DeviceData, DeviceFilter, MOST_RING_AFTER_SECS};
 pub use error::{Error, Result};
 pub use fold::fold;
 pub use identification::Identification;

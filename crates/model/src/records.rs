@@ -86,6 +86,10 @@ pub struct Device {
     pub digest: DigestOffer,
     /// Where its media may come from.
     pub media_source: MediaSource,
+    /// The number of a telephone elsewhere, called by a trunk (T5); none for one that registers with us.
+    pub number: Option<String>,
+    /// How long after the others it rings, in seconds, if it is elsewhere.
+    pub ring_after_secs: u32,
 }
 
 /// A number of ours that the world dials (R5).

@@ -24,7 +24,7 @@ CREATE TABLE devices (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     user_id BIGINT NOT NULL, name TEXT NOT NULL, name_fold TEXT NOT NULL,
     auth_user TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL,
-    digest TEXT NOT NULL, media_source TEXT NOT NULL
+    digest TEXT NOT NULL, media_source TEXT NOT NULL, number TEXT, ring_after_secs BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX devices_auth_user ON devices (auth_user) WHERE removed_at IS NULL;
 CREATE INDEX devices_user ON devices (user_id);

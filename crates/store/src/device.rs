@@ -1,7 +1,7 @@
 //! The users' telephones.
 
 use async_trait::async_trait;
-use crm::{DeviceData, DeviceFilter, Error, Result, fold};
+use crm::{DeviceData, DeviceFilter, Error, MOST_RING_AFTER_SECS, Result, fold};
 use model::DeviceId;
 
 use crate::{
@@ -27,6 +27,8 @@ impl Table for DeviceData {
         "ha1_sha256",
         "digest",
         "media_source",
+        "number",
+        "ring_after_secs",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -38,7 +40,19 @@ impl Table for DeviceData {
         id.0
     }
 
-    fn prepare(&mut self, _shared: &Shared) -> Result<()> {
+    fn prepare(&mut self, shared: &Shared) -> Result<()> {
+        if let Some(number) = &mut self.number {
+            check::text("number", number, crm::number::MOST_TYPED)?;
+            *number = shared.normal(number).normal.clone();
+            if !number.starts_with('+') {
+                let why = "must be a public number, such as +7 916 123-45-67";
+                return Err(Error::invalid("number", why));
+            }
+        }
+        if self.ring_after_secs > MOST_RING_AFTER_SECS {
+            let why = format!("must be at most {MOST_RING_AFTER_SECS} seconds");
+            return Err(Error::invalid("ring_after_secs", why));
+        }
         check::text("name", &self.name, check::NAME)?;
         check::text("auth_user", &self.auth_user, 64)?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()+".contains(&b);
@@ -72,6 +86,8 @@ impl Table for DeviceData {
             self.ha1_sha256.as_str(),
             word(&self.digest),
             word(&self.media_source),
+            self.number.as_deref(),
+            self.ring_after_secs,
         ]
     }
 
@@ -87,6 +103,8 @@ impl Table for DeviceData {
             ha1_sha256: row.text()?,
             digest: from_word(&row.text()?)?,
             media_source: from_word(&row.text()?)?,
+            number: row.opt_text()?,
+            ring_after_secs: row.int()? as u32,
         })
     }
 

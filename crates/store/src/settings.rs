@@ -139,6 +139,8 @@ fn device(device: Record<DeviceId, DeviceData>) -> Device {
         ha1_sha256: data.ha1_sha256,
         digest: data.digest,
         media_source: data.media_source,
+        number: data.number,
+        ring_after_secs: data.ring_after_secs,
     }
 }
 

@@ -187,6 +187,7 @@ impl Switch {
             Wish::Wait(turn) => self.wait(id, turn),
             Wish::LeaveQueue => self.waiting.leave(id),
             Wish::Say(words) => self.say(id, words),
+            Wish::AskToTake(leg) => self.ask_to_take(id, leg),
             Wish::Ring(leg) => self.ring(now, id, leg),
             Wish::RelayRinging => self.relay_ringing(now, id),
             Wish::PlayRingback(leg) => self.play_ringback(id, leg),

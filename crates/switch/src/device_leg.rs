@@ -1,8 +1,8 @@
 //! The legs to the devices of the offered agent: prepared before the offer is stored, sent after the card.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use call::{LegNo, OfferEnd, Origin};
+use call::{LegNo, OfferEnd, Origin, Ready};
 use media::{Codec, SourceRule, Terms};
 use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
 use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding, transaction::Path};
@@ -39,9 +39,27 @@ impl Switch {
         let mut legs = Vec::with_capacity(bound.len());
         let shown = self.shown(call, caller);
         for (device, binding) in bound {
-            if let Some(no) = self.prepare_leg(now, call, device, &binding, &shown) {
-                legs.push((no, device));
+            if let Some(leg) = self.prepare_leg(now, call, device, &binding, &shown) {
+                legs.push(Ready {
+                    leg,
+                    device,
+                    confirm: false,
+                    after: Duration::ZERO,
+                });
             }
+        }
+        let elsewhere = self.directory.elsewhere(agent);
+        let room = self.settings.limits.devices_per_offer - legs.len();
+        for (device, number, after) in elsewhere.into_iter().take(room) {
+            let name = shown.display.as_deref().unwrap_or_default();
+            let caller = format!("{} {name}", shown.number);
+            let leg = self.prepare_elsewhere(now, call, &number, caller.trim());
+            legs.extend(leg.map(|leg| Ready {
+                leg,
+                device,
+                confirm: true,
+                after,
+            }));
         }
         call::Input::Prepared {
             legs,
@@ -108,6 +126,7 @@ impl Switch {
             path,
             phase: Phase::Prepared,
             local_tag,
+            elsewhere: false,
             invite,
             dialog: None,
             media: LegMedia::new(session, source),

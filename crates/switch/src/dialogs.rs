@@ -40,6 +40,7 @@ impl Switch {
         match request.method {
             Method::Bye => self.hung_up(now, server, key, request),
             Method::Refer => self.referred(now, from, key, request),
+            Method::Info => self.informed(now, server, key, request),
             Method::Invite | Method::Update => self.reoffered(now, server, key, request),
             _ => self.answer_options(now, server, request),
         }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use model::{Agent, Device, DeviceId, Line, LineId, Now, Trunk, TrunkId, TrunkOutbound, UserId};
@@ -76,11 +77,24 @@ impl Index {
 
     /// The device that authenticates as `account`.
     pub(crate) fn account(&self, account: &str) -> Option<&Device> {
-        self.directory.devices.get(*self.accounts.get(account)?)
+        let device = self.directory.devices.get(*self.accounts.get(account)?)?;
+        device.number.is_none().then_some(device)
     }
 
     pub(crate) fn devices_of(&self, user: UserId) -> &[DeviceId] {
         self.of_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// The user's telephones elsewhere: their numbers, and how long after the others they ring.
+    pub(crate) fn elsewhere(&self, user: UserId) -> Vec<(DeviceId, String, Duration)> {
+        let devices = self.devices_of(user).iter();
+        let devices = devices.filter_map(|id| self.device(*id));
+        devices
+            .filter_map(|device| {
+                let after = Duration::from_secs(device.ring_after_secs.into());
+                Some((device.id, device.number.clone()?, after))
+            })
+            .collect()
     }
 
     /// The user who has this short number.

@@ -54,6 +54,8 @@ pub(crate) struct Leg {
     pub(crate) path: Path,
     pub(crate) phase: Phase,
     pub(crate) local_tag: String,
+    /// It goes to an agent's telephone elsewhere.
+    pub(crate) elsewhere: bool,
     /// The caller's INVITE as received, or ours to the device.
     pub(crate) invite: Request,
     pub(crate) dialog: Option<Dialog>,
@@ -128,6 +130,12 @@ impl Legs {
     pub(crate) fn new_key(&mut self) -> LegKey {
         self.last_key += 1;
         LegKey(self.last_key)
+    }
+
+    /// Whether an agent's telephone elsewhere rings.
+    pub(crate) fn rings_elsewhere(&self) -> bool {
+        let mut legs = self.table.values();
+        legs.any(|leg| leg.elsewhere && matches!(leg.phase, Phase::Calling(_)))
     }
 
     pub(crate) fn insert(&mut self, leg: Leg) {

@@ -14,6 +14,7 @@ mod dialling;
 mod dialogs;
 mod directory;
 mod flows;
+mod info;
 mod io;
 mod leg;
 mod media_paths;

@@ -179,8 +179,8 @@ impl Switch {
                 }
             }
             Event::Played { leg } => {
-                if let Some(call) = self.legs.find(leg).map(|leg| leg.call) {
-                    self.tell_call(now, call, call::Input::Said);
+                if let Some((call, leg)) = self.legs.find(leg).map(|leg| (leg.call, leg.no)) {
+                    self.tell_call(now, call, call::Input::Said(leg));
                 }
             }
             Event::Opened { .. } | Event::Confirmed { .. } | Event::RecordingStarted { .. } => {}

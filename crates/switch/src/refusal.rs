@@ -11,7 +11,7 @@ use sip::{
 use crate::{io::Output, switch::Switch};
 
 /// The methods that we understand (RFC 3261 §20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, REGISTER";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, INFO, REGISTER";
 
 /// What an administrator is told of a refused request.
 #[derive(Clone, Copy, Debug)]

@@ -198,9 +198,9 @@ impl Switch {
 
     pub(crate) fn update_registered(&mut self, now: Now, user: UserId) {
         let devices = self.directory.devices_of(user);
-        let registered = devices
-            .iter()
-            .any(|device| self.registrar.bindings(device.0).next().is_some());
+        let mut devices = devices.iter();
+        let registered = devices.any(|device| self.registrar.bindings(device.0).next().is_some())
+            || (!self.directory.elsewhere(user).is_empty() && !self.ways_out().is_empty());
         self.agents.set_registered(now, user, registered);
     }
 

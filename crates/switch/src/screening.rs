@@ -81,8 +81,26 @@ impl Switch {
                 "add the line with this number",
             );
         };
+        if self.comes_back(trunk, invite) {
+            return no(
+                invite.reply(482),
+                "an agent's telephone elsewhere is forwarded to our own line",
+                "switch the forwarding off at that telephone",
+            );
+        }
         check_body(invite)?;
         Ok(line.clone())
+    }
+
+    /// A call of ours to an agent's telephone elsewhere that was forwarded to us: it shows our own number while that
+    /// telephone rings.
+    fn comes_back(&self, trunk: &Trunk, invite: &Request) -> bool {
+        let from = calling_number(invite, trunk.trusted_identity);
+        let from = self.plan.read(&from);
+        let mut ways = self.directory.ways_out().into_iter();
+        let own = from.number().is_some()
+            && ways.any(|(_, way)| self.plan.read(&way.caller_number).number() == from.number());
+        own && self.legs.rings_elsewhere()
     }
 
     /// The number called. Where we register, the request URI is our Contact whatever was dialled, so a line's number in To
@@ -159,6 +177,7 @@ impl Switch {
             local_tag: self.tokens.tag(),
             dialog: None,
             media: LegMedia::new(session, source),
+            elsewhere: false,
             invite,
             hang_up: None,
             held: false,

@@ -63,7 +63,7 @@ fn part_of_request(request: &Request) -> Part {
         (Method::Register, _) => Part::Registration,
         (Method::Invite, false) => Part::Screening,
         (Method::Invite | Method::Update | Method::Bye | Method::Options, _)
-        | (Method::Refer, true) => Part::Dialogs,
+        | (Method::Refer | Method::Info, true) => Part::Dialogs,
         _ => Part::Refusal,
     }
 }
@@ -389,7 +389,7 @@ mod tests {
              BYE        Dialogs / Dialogs\n\
              OPTIONS    Dialogs / Dialogs\n\
              REFER      Refusal / Dialogs\n\
-             INFO       Refusal / Refusal\n\
+             INFO       Refusal / Dialogs\n\
              SUBSCRIBE  Refusal / Refusal\n\
              X          Refusal / Refusal\n"
         );

@@ -51,9 +51,37 @@ impl Switch {
             call::Origin::Outbound(it) => it.number.clone(),
             _ => return None,
         };
+        self.leg_by(now, call, (trunk, outbound), (&number, None))
+    }
+
+    /// A leg to the agent's telephone elsewhere by the first trunk that has room; it shows who calls by name.
+    pub(crate) fn prepare_elsewhere(
+        &mut self,
+        now: Now,
+        call: CallId,
+        number: &str,
+        caller: &str,
+    ) -> Option<LegNo> {
+        let ways = self.ways_out().into_iter();
+        let mut ways = ways.filter(|(trunk, _)| !self.is_full(trunk));
+        let (trunk, outbound) = ways.next()?;
+        let (trunk, outbound) = (trunk.clone(), outbound.clone());
+        let no = self.leg_by(now, call, (&trunk, &outbound), (number, Some(caller)))?;
+        let key = self.legs.key_of(call, no)?;
+        self.legs.find_mut(key)?.elsewhere = true;
+        Some(no)
+    }
+
+    fn leg_by(
+        &mut self,
+        now: Now,
+        call: CallId,
+        (trunk, outbound): (&Trunk, &TrunkOutbound),
+        (number, shown): (&str, Option<&str>),
+    ) -> Option<LegNo> {
         let path = Path::udp(self.local_towards(outbound.proxy)?, outbound.proxy);
         let local_tag = self.tokens.tag();
-        let invite = self.trunk_invite(path, outbound, &number, &local_tag);
+        let invite = self.trunk_invite(path, outbound, (number, shown), &local_tag);
         let made = (local_tag, invite);
         self.prepare_outgoing(
             now,
@@ -78,7 +106,7 @@ impl Switch {
         &mut self,
         path: Path,
         outbound: &TrunkOutbound,
-        number: &str,
+        (number, shown): (&str, Option<&str>),
         local_tag: &str,
     ) -> Request {
         let written = self.plan.write(number, outbound.number_format);
@@ -97,7 +125,8 @@ impl Switch {
             (CallerId::AssertedIdentity, Some(credentials)) => credentials.user.as_str(),
             _ => own.as_str(),
         };
-        let from = NameAddr::new(Uri::sip(Some(user), from_host, None)).with_tag(local_tag);
+        let mut from = NameAddr::new(Uri::sip(Some(user), from_host, None)).with_tag(local_tag);
+        from.display = shown.map(str::to_owned);
         let to = NameAddr::new(Uri::sip(Some(&written), host, None));
         let target = Uri::sip(Some(&written), host, port);
         let mut invite = self.new_invite(path, target, (&from, &to));
@@ -178,8 +207,12 @@ impl Switch {
             leg.invite = invite;
             leg.challenged = true;
         }
-        let snapshot = self.snapshot(call);
-        self.tell_call(now, call, call::Input::LegChallenged { leg: no, snapshot });
+        let challenged = call::Input::LegChallenged {
+            leg: no,
+            trunk,
+            snapshot: self.snapshot(call),
+        };
+        self.tell_call(now, call, challenged);
         true
     }
 

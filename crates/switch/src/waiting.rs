@@ -92,6 +92,23 @@ impl Switch {
         });
     }
 
+    /// Asks whoever answered a telephone elsewhere, three times, to press a key.
+    pub(crate) fn ask_to_take(&mut self, call: CallId, leg: LegNo) {
+        let language = match self.calls.origin(call) {
+            Some(Origin::Inbound(inbound)) => self.directory.line(inbound.line),
+            _ => None,
+        };
+        let language = language.map(|line| line.language).unwrap_or_default();
+        let prompt: Arc<str> = Arc::from(format!("{}/press-one", language.code()));
+        if let Some(leg) = self.legs.key_of(call, leg) {
+            self.order(Command::PlaySounds {
+                leg,
+                sounds: vec![prompt; 3],
+                then: AfterSounds::Silence,
+            });
+        }
+    }
+
     fn sounds(&self, call: CallId, place: &Place, words: Words) -> Vec<String> {
         let mut sounds = match words {
             Words::CallBack => return vec!["callback-taken".into(), "goodbye".into()],

@@ -16,7 +16,7 @@ use super::{
     connections::Connections,
     message::{Message, number_of},
     network::Network,
-    phone::Phone,
+    phone::{Phone, caller_of, is_mobile},
     plane::Plane,
     setup::Setup,
     wire::Record,
@@ -424,6 +424,8 @@ impl Centre {
             if phone.is_gateway {
                 named_by = "To";
             }
+            let pressed = std::mem::take(&mut phone.pressed).into_iter();
+            keys.extend(pressed.map(|ours| ('1', ours)));
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
             let ours = caller.talk.as_ref().and_then(|talk| talk.remote_media);
@@ -434,8 +436,11 @@ impl Centre {
         };
         for message in out {
             if let (Some(media), false) = (message.media(), message.is_request()) {
-                self.media_of
-                    .insert(media, number_of(message.text(named_by)));
+                let name = match is_mobile(&message) {
+                    true => caller_of(&message),
+                    false => number_of(message.text(named_by)),
+                };
+                self.media_of.insert(media, name);
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));

@@ -61,6 +61,11 @@ pub fn client_number(client: usize) -> String {
     format!("7903{:07}", 1_000_000 + client)
 }
 
+/// The number of an agent's mobile telephone.
+pub fn mobile_number(agent: usize) -> String {
+    format!("7925{:07}", 1_000_000 + agent)
+}
+
 /// The short number of an agent.
 pub fn short_number(agent: usize) -> String {
     (100 + agent).to_string()
@@ -136,6 +141,12 @@ impl Company {
                     Phone::new(address, exchange(), &name, "secret", chance.split()),
                 );
                 owners.insert(address, user);
+            }
+        }
+        for agent in 0..size.agents {
+            if moods && chance.permille(250) {
+                let after = *chance.pick(&[0, 0, 5, 15]);
+                directory.devices.push(mobile(agent, after));
             }
         }
         for line in 0..size.lines {
@@ -226,6 +237,19 @@ fn trunk(place: usize) -> Trunk {
     }
 }
 
+/// The agent's mobile telephone, which rings so many seconds after the others.
+pub fn mobile(agent: usize, ring_after_secs: u32) -> Device {
+    Device {
+        number: Some(format!("+{}", mobile_number(agent))),
+        ring_after_secs,
+        ..telephone(
+            UserId(agent as i64 + 1),
+            &format!("mobile{agent}"),
+            10_000 + agent,
+        )
+    }
+}
+
 fn telephone(user: UserId, name: &str, number: usize) -> Device {
     Device {
         id: DeviceId(number as i64 + 1),
@@ -236,5 +260,7 @@ fn telephone(user: UserId, name: &str, number: usize) -> Device {
         ha1_sha256: String::new(),
         digest: DigestOffer::Md5,
         media_source: MediaSource::Automatic,
+        number: None,
+        ring_after_secs: 0,
     }
 }

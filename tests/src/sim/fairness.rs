@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use call::EventKind;
-use model::{AgentState, CallId, LineId, Priority, Rule, UserId, Utc};
+use model::{AgentState, CallId, CallerIdentity, Flag, LineId, Priority, Rule, UserId, Utc};
 
 use super::centre::{Centre, DAWN};
 
@@ -76,11 +76,26 @@ fn stays(centre: &Centre) -> BTreeMap<CallId, Stay> {
                 stay.to.get_or_insert(event.at);
             }
             // The class may have become known only now.
-            EventKind::Identified { .. } => stay.from = stay.from.map(|_| event.at),
+            EventKind::Identified { caller } => {
+                stay.priority = class(caller);
+                stay.from = stay.from.map(|_| event.at);
+            }
             _ => {}
         }
     }
     stays
+}
+
+/// The class of a caller: what is known of the person decides (R7).
+fn class(caller: &CallerIdentity) -> Priority {
+    let flags = || caller.matches.iter().flat_map(|it| it.flags.iter());
+    if flags().any(|flag| *flag == Flag::Undesirable) {
+        Priority::Last
+    } else if flags().any(|flag| [Flag::Vip, Flag::Core].contains(flag)) {
+        Priority::First
+    } else {
+        Priority::Usual
+    }
 }
 
 /// Just before or after.

@@ -209,6 +209,13 @@ pub fn number_of(value: &str) -> String {
     user.chars().filter(char::is_ascii_digit).collect()
 }
 
+/// The number at the beginning of a display name, if there is one.
+pub fn shown_number(value: &str) -> Option<String> {
+    let shown = value.strip_prefix('"')?.split(['"', ' ']).next()?;
+    let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
+}
+
 /// A plain G.711 offer or answer. `direction` is `sendrecv`, `sendonly`, `recvonly` or `inactive`.
 pub fn sdp(media: SocketAddr, version: u32, direction: &str) -> String {
     format!(

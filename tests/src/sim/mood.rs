@@ -1,9 +1,69 @@
 //! What people do whose telephones ring, drawn from the seed.
 
-use super::{
-    chance::Chance,
-    phone::{Answering, Talking},
-};
+use std::time::Duration;
+
+use super::chance::Chance;
+
+/// What the person at the telephone does when it rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Takes the call.
+    Answer {
+        /// After this long.
+        after: Duration,
+        /// And then.
+        then: Talking,
+    },
+    /// Declines, or the phone does.
+    Refuse {
+        /// After this long.
+        after: Duration,
+        /// With this status.
+        status: u16,
+    },
+    /// Lets it ring.
+    Ignore,
+    /// The phone does not say a word.
+    Silent,
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+}
+
+/// What the person does in the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talking {
+    /// Talks until the client hangs up.
+    Stay,
+    /// Hangs up.
+    HangUp {
+        /// After this long.
+        after: Duration,
+    },
+    /// Holds the client, comes back, and hangs up in the end.
+    Hold {
+        /// After this long.
+        after: Duration,
+        /// For this long.
+        length: Duration,
+        /// From coming back to hanging up.
+        rest: Duration,
+    },
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+    /// Hands the client to a colleague, as the script says to whom.
+    Transfer {
+        /// After this long.
+        after: Duration,
+        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
+        at_once: bool,
+    },
+}
 
 /// What an agent does.
 pub(super) fn drawn_answering(chance: &mut Chance) -> Answering {
@@ -45,6 +105,29 @@ pub(super) fn drawn_client(chance: &mut Chance) -> Answering {
         85..95 => Answering::Ignore,
         _ => Answering::Silent,
     }
+}
+
+/// What happens when an agent's mobile telephone rings; not every one that answers is a person.
+pub(super) fn drawn_mobile(chance: &mut Chance) -> Answering {
+    let after = chance.millis(300, 12_000);
+    match chance.below(100) {
+        0..60 => Answering::Answer {
+            after,
+            then: match drawn_talking(chance) {
+                Talking::Transfer { .. } | Talking::Crash { .. } => Talking::Stay,
+                then => then,
+            },
+        },
+        60..70 => Answering::Refuse { after, status: 486 },
+        70..80 => Answering::Refuse { after, status: 603 },
+        80..85 => Answering::Refuse { after, status: 503 },
+        _ => Answering::Ignore,
+    }
+}
+
+/// After how long whoever answered a mobile telephone presses the key; a voicemail never does.
+pub(super) fn drawn_key(chance: &mut Chance) -> Option<Duration> {
+    chance.permille(700).then(|| chance.millis(200, 25_000))
 }
 
 fn drawn_talking(chance: &mut Chance) -> Talking {

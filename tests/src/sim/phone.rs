@@ -2,77 +2,17 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
+pub use super::mood::{Answering, Talking};
 use super::{
     chance::Chance,
     digest,
-    message::{Message, number_of, sdp, tag_of},
-    mood::{drawn_answering, drawn_client},
+    message::{Message, number_of, sdp, shown_number, tag_of},
+    mood::{drawn_answering, drawn_client, drawn_key, drawn_mobile},
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
 };
 
 const REGISTER_SECS: u64 = 60;
-
-/// What the person at the telephone does when it rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answering {
-    /// Takes the call.
-    Answer {
-        /// After this long.
-        after: Duration,
-        /// And then.
-        then: Talking,
-    },
-    /// Declines, or the phone does.
-    Refuse {
-        /// After this long.
-        after: Duration,
-        /// With this status.
-        status: u16,
-    },
-    /// Lets it ring.
-    Ignore,
-    /// The phone does not say a word.
-    Silent,
-    /// The phone loses power.
-    Crash {
-        /// After this long.
-        after: Duration,
-    },
-}
-
-/// What the person does in the conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Talking {
-    /// Talks until the client hangs up.
-    Stay,
-    /// Hangs up.
-    HangUp {
-        /// After this long.
-        after: Duration,
-    },
-    /// Holds the client, comes back, and hangs up in the end.
-    Hold {
-        /// After this long.
-        after: Duration,
-        /// For this long.
-        length: Duration,
-        /// From coming back to hanging up.
-        rest: Duration,
-    },
-    /// The phone loses power.
-    Crash {
-        /// After this long.
-        after: Duration,
-    },
-    /// Hands the client to a colleague, as the script says to whom.
-    Transfer {
-        /// After this long.
-        after: Duration,
-        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
-        at_once: bool,
-    },
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Act {
@@ -85,6 +25,7 @@ enum Act {
     Hold(String, bool),
     Crash,
     Boot,
+    Press(String),
 }
 
 /// One call at a telephone.
@@ -137,6 +78,10 @@ pub struct Phone {
     pub challenges: bool,
     /// A gateway's next answers to REGISTER: a status, and a header; then it asks for the password `secret`.
     pub registrar: VecDeque<(u16, (String, String))>,
+    /// When the key is pressed on mobile telephones that answer, one after the other; then by chance.
+    pub keys: VecDeque<Option<Duration>>,
+    /// Where the key that was pressed goes, and is not under way yet.
+    pub pressed: Vec<SocketAddr>,
     /// The transaction layer.
     pub reliable: Reliable,
     password: String,
@@ -173,6 +118,8 @@ impl Phone {
             is_gateway: false,
             challenges: false,
             registrar: VecDeque::new(),
+            keys: VecDeque::new(),
+            pressed: Vec::new(),
             reliable: Reliable::default(),
             password: password.to_owned(),
             switch,
@@ -287,6 +234,12 @@ impl Phone {
             Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
                 talk.hang_up(now, reliable, chance);
             }),
+            Act::Press(call) => {
+                let talk = self.find(&call).and_then(|call| call.talk.as_ref());
+                let ours = talk.filter(|talk| !talk.over);
+                let ours = ours.and_then(|talk| talk.remote_media);
+                self.pressed.extend(ours);
+            }
             Act::Transfer(call) => {
                 if let Some(colleague) = self.colleagues.pop_front() {
                     let to = format!("<sip:{colleague}@{}>", self.switch.ip());
@@ -442,7 +395,7 @@ impl Phone {
         let call_id = invite.text("Call-ID").to_owned();
         self.next_port += 2;
         self.calls.push(PhoneCall {
-            caller: number_of(invite.text("From")),
+            caller: caller_of(invite),
             invite: invite.clone(),
             answered: false,
             over: false,
@@ -450,13 +403,14 @@ impl Phone {
             tag: self.chance.word(),
             media: SocketAddr::new(self.address.ip(), self.next_port),
         });
-        let answering = self
-            .script
-            .pop_front()
-            .unwrap_or_else(|| match self.is_gateway {
-                true => drawn_client(&mut self.chance),
-                false => drawn_answering(&mut self.chance),
-            });
+        let answering =
+            self.script
+                .pop_front()
+                .unwrap_or_else(|| match (self.is_gateway, is_mobile(invite)) {
+                    (true, true) => drawn_mobile(&mut self.chance),
+                    (true, false) => drawn_client(&mut self.chance),
+                    (false, _) => drawn_answering(&mut self.chance),
+                });
         let soon = now + self.chance.millis(5, 300);
         match answering {
             Answering::Silent => {
@@ -501,6 +455,12 @@ impl Phone {
             call.answered = true;
             call.talk = Some(Talk::new(&call.invite, &answer, false, address, call.media));
             let id = call_id.to_owned();
+            if self.is_gateway && is_mobile(&call.invite) {
+                let drawn = || drawn_key(&mut self.chance);
+                let pressed = self.keys.pop_front().unwrap_or_else(drawn);
+                let press = Act::Press(id.clone());
+                self.acts.extend(pressed.map(|after| (now + after, press)));
+            }
             match then {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
@@ -572,4 +532,18 @@ impl Phone {
             _ => self.again(now, 5),
         }
     }
+}
+
+/// Whom a call is with: a mobile telephone shows the caller's number as a name.
+pub fn caller_of(invite: &Message) -> String {
+    let from = invite.text("From");
+    match is_mobile(invite) {
+        true => shown_number(from).unwrap_or_default(),
+        false => number_of(from),
+    }
+}
+
+/// Whether an agent's mobile telephone is called.
+pub fn is_mobile(message: &Message) -> bool {
+    number_of(message.text("To")).starts_with("7925")
 }

@@ -45,6 +45,8 @@ fn directory() -> Directory {
             ha1_sha256: String::new(),
             digest: DigestOffer::Md5,
             media_source: MediaSource::Automatic,
+            number: None,
+            ring_after_secs: 0,
         }],
         lines: vec![Line {
             id: LineId(5),

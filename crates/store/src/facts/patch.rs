@@ -60,8 +60,15 @@ impl CallPatch {
                 self.agent = Some(agent.0);
                 self.arrived = Some(dialled(event));
             }
-            EventKind::Routed { trunk, snapshot } => {
-                self.trunk = Some(trunk.0);
+            EventKind::Routed {
+                trunk,
+                device,
+                snapshot,
+            } => {
+                // The call of a client who calls stays that of the trunk it came by.
+                if device.is_none() {
+                    self.trunk = Some(trunk.0);
+                }
                 self.snapshot = Some(snapshot.0.clone());
             }
             EventKind::Offered {

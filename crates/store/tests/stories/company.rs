@@ -15,6 +15,8 @@ fn device_data(user: model::UserId, auth_user: &str) -> DeviceData {
         ha1_sha256: "0123456789abcdef".repeat(4),
         digest: DigestOffer::Both,
         media_source: MediaSource::SignallingIp,
+        number: None,
+        ring_after_secs: 0,
     }
 }
 

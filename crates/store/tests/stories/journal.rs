@@ -377,7 +377,11 @@ fn dialled(script: &mut Script, callee: Option<UserId>, to: &str) -> Vec<Entry<E
     let snapshot = DialogSnapshot("routed".to_owned());
     if callee.is_none() {
         let trunk = TrunkId(9);
-        facts.push(EventKind::Routed { trunk, snapshot });
+        facts.push(EventKind::Routed {
+            trunk,
+            device: None,
+            snapshot,
+        });
     }
     facts.push(EventKind::Ended {
         cause: Cause::NoAnswer,
