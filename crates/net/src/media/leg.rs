@@ -6,6 +6,7 @@ use media::{
     LegKey, LegStats, Remote,
     dtmf::DtmfReceiver,
     rtp::{HEADER_BYTES, Header, Reception},
+    sound::{MusicPlayer, Sound, SoundPlayer},
     tone::{FRAME_SAMPLES, ToneGenerator},
 };
 
@@ -17,6 +18,13 @@ use super::{
 
 /// Header and 20 ms of G.711.
 const FRAME_BYTES: usize = HEADER_BYTES + FRAME_SAMPLES;
+
+/// What a leg hears from us instead of its peer.
+#[derive(Debug)]
+pub(crate) enum Program {
+    Tone(ToneGenerator),
+    Sounds(SoundPlayer),
+}
 
 /// A leg, owned by exactly one media thread at a time.
 #[derive(Debug)]
@@ -30,8 +38,8 @@ pub(crate) struct Leg {
     pub(crate) peer: Option<u32>,
     /// The far end has put us on hold.
     pub(crate) held: bool,
-    /// What the leg hears instead of its peer.
-    pub(crate) tone: Option<ToneGenerator>,
+    program: Option<Program>,
+    music: MusicPlayer,
     /// Its bucket on the wheel, while we make frames for it.
     pub(crate) bucket: Option<u8>,
     pub(crate) tap: Option<TapPlace>,
@@ -47,7 +55,13 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    pub(crate) fn new(key: LegKey, rtp: OwnedFd, rtcp: OwnedFd, now: Duration) -> Self {
+    pub(crate) fn new(
+        key: LegKey,
+        rtp: OwnedFd,
+        rtcp: OwnedFd,
+        music: Sound,
+        now: Duration,
+    ) -> Self {
         Self {
             key,
             socket: RtpSocket::new(rtp),
@@ -55,7 +69,8 @@ impl Leg {
             remote: None,
             peer: None,
             held: false,
-            tone: None,
+            program: None,
+            music: MusicPlayer::new(music),
             bucket: None,
             tap: None,
             dtmf: DtmfReceiver::default(),
@@ -77,6 +92,31 @@ impl Leg {
         }
         self.remote = Some(remote);
         Ok(())
+    }
+
+    /// Another program, or none: the one before ends without a report. Sounds are listened to by somebody who should
+    /// be heard too, so they begin to be watched; announcements on and on do not put the timeout off.
+    pub(crate) fn hear(&mut self, program: Option<Program>, now: Duration) {
+        let was_watched = self.is_watched();
+        if !matches!(program, Some(Program::Sounds(_))) {
+            self.music.pause();
+        }
+        self.program = program;
+        if self.is_watched() && !was_watched {
+            self.restart_timeout(now);
+        }
+    }
+
+    /// Whether it hears a tone or sounds.
+    pub(crate) fn hears_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// No frames are made for the leg any more.
+    pub(crate) fn end_own_frames(&mut self) {
+        self.bucket = None;
+        self.music.pause();
+        self.out.change_source();
     }
 
     /// Notes an accepted packet.
@@ -103,7 +143,7 @@ impl Leg {
 
     /// Whether the leg has been silent for too long, told once.
     pub(crate) fn times_out(&mut self, now: Duration, timeout: Duration) -> bool {
-        let expected = self.peer.is_some()
+        let expected = self.is_watched()
             && !self.held
             && self.remote.as_ref().is_some_and(|remote| remote.sending);
         if !expected || self.timed_out || now.saturating_sub(self.quiet_since) < timeout {
@@ -111,6 +151,10 @@ impl Leg {
         }
         self.timed_out = true;
         true
+    }
+
+    fn is_watched(&self) -> bool {
+        self.peer.is_some() || matches!(self.program, Some(Program::Sounds(_)))
     }
 
     /// Sends a complete packet.
@@ -121,18 +165,27 @@ impl Leg {
         }
     }
 
-    /// Sends the next 20 ms of the leg's tone, or of silence.
-    pub(crate) fn send_own_frame(&mut self, now: Duration) {
+    /// Sends the next 20 ms of the leg's tone or sounds, or of music. True: its sounds have now been played. Tones and
+    /// the music of a held call run on while nobody can hear them; sounds and the music behind them stand still.
+    pub(crate) fn send_own_frame(&mut self, now: Duration) -> bool {
         let Some(remote) = self.remote.as_ref().filter(|remote| remote.receiving) else {
-            return;
+            return false;
         };
         let mut packet = [0; FRAME_BYTES];
         let Some((head, frame)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else {
-            return;
+            return false;
         };
-        match (&mut self.tone, frame.first_chunk_mut::<FRAME_SAMPLES>()) {
-            (Some(tone), Some(frame)) => tone.next_frame(remote.codec, frame),
-            _ => frame.fill(remote.codec.silence()),
+        let Some(frame) = frame.first_chunk_mut::<FRAME_SAMPLES>() else {
+            return false;
+        };
+        let mut played = false;
+        match &mut self.program {
+            Some(Program::Tone(tone)) => tone.next_frame(remote.codec, frame),
+            Some(Program::Sounds(_)) if !self.socket.has_target() => return false,
+            Some(Program::Sounds(sounds)) => {
+                played = sounds.next_frame(&mut self.music, remote.codec, frame);
+            }
+            None => self.music.next_frame(remote.codec, frame),
         }
         let header = self
             .out
@@ -140,6 +193,7 @@ impl Leg {
         if header.write(head).is_ok() {
             self.send(&packet);
         }
+        played
     }
 
     /// What the leg did in its life.
