@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd, time::Duration};
 
 use media::{
-    LegKey, LegStats, Remote,
+    Codec, LegKey, LegStats, Remote,
     dtmf::DtmfReceiver,
     rtp::{HEADER_BYTES, Header, Reception},
     sound::{MusicPlayer, Sound, SoundPlayer},
@@ -165,10 +165,12 @@ impl Leg {
         }
     }
 
-    /// Sends the next 20 ms of the leg's tone or sounds, or of music. True: its sounds have now been played. Tones and
-    /// the music of a held call run on while nobody can hear them; sounds and the music behind them stand still.
+    /// Sends the next 20 ms of the leg's tone or sounds, or of music. True: its sounds have now been played. While
+    /// nobody can hear it, it stands still.
     pub(crate) fn send_own_frame(&mut self, now: Duration) -> bool {
-        let Some(remote) = self.remote.as_ref().filter(|remote| remote.receiving) else {
+        let Some(codec) = self.codec_heard() else {
+            // Time passes for the listener all the same.
+            self.out.change_source();
             return false;
         };
         let mut packet = [0; FRAME_BYTES];
@@ -180,20 +182,25 @@ impl Leg {
         };
         let mut played = false;
         match &mut self.program {
-            Some(Program::Tone(tone)) => tone.next_frame(remote.codec, frame),
-            Some(Program::Sounds(_)) if !self.socket.has_target() => return false,
+            Some(Program::Tone(tone)) => tone.next_frame(codec, frame),
             Some(Program::Sounds(sounds)) => {
-                played = sounds.next_frame(&mut self.music, remote.codec, frame);
+                played = sounds.next_frame(&mut self.music, codec, frame);
             }
-            None => self.music.next_frame(remote.codec, frame),
+            None => self.music.next_frame(codec, frame),
         }
         let header = self
             .out
-            .own(now, remote.codec.payload_type(), FRAME_SAMPLES as u32);
+            .own(now, codec.payload_type(), FRAME_SAMPLES as u32);
         if header.write(head).is_ok() {
             self.send(&packet);
         }
         played
+    }
+
+    /// The codec of whoever listens; none if nobody does or nothing can be sent there.
+    fn codec_heard(&self) -> Option<Codec> {
+        let remote = self.remote.as_ref().filter(|remote| remote.receiving)?;
+        self.socket.has_target().then_some(remote.codec)
     }
 
     /// What the leg did in its life.
