@@ -125,9 +125,7 @@ async fn both_hear_each_other_and_the_recording_has_the_client_left_and_the_agen
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn held_party_hears_music_and_then_the_agent_again(
-    #[values(1, 2)] media_threads: usize,
-) {
+async fn held_party_hears_music_and_then_the_agent_again(#[values(1, 2)] media_threads: usize) {
     let company = Company::found(1, &with_threads(media_threads)).await;
     let phone = company.phone(0, 0);
     let hold = Talking::Hold {

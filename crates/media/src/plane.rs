@@ -271,7 +271,8 @@ pub enum Event {
         /// The silent leg.
         leg: LegKey,
     },
-    /// A key was pressed (RFC 4733), once per press, at its end, whether or not the leg is joined.
+    /// A key was pressed, once per press, at its end. Keys come as events (RFC 4733), whether or not the leg is joined;
+    /// from a peer that has not agreed on events, as tones in its voice, but only while the leg hears sounds.
     Dtmf {
         /// The leg that pressed it.
         leg: LegKey,

@@ -20,7 +20,8 @@ use media::{
 };
 use rstest::rstest;
 use support::{
-    DEADLINE, FRAME, Heard, LOCALHOST, Phone, TestPlane, bridged, free_port_pair, meet, settle,
+    Beat, DEADLINE, FRAME, Heard, LOCALHOST, Phone, TestPlane, bridged, free_port_pair, meet,
+    settle,
 };
 
 /// 100 ms between two sounds.
@@ -427,6 +428,57 @@ fn keys_of_somebody_who_waits_alone_are_reported(#[values(1, 2)] threads: usize)
     assert_eq!(pressed, (leg, '0'));
 }
 
+/// A key as a pair of tones, 100 ms, and then silence.
+fn press_in_band(phone: &mut Phone, (row, column): (f64, f64)) {
+    let wave =
+        |i: usize, hertz: f64| (i as f64 * hertz / 8000.0 * std::f64::consts::TAU).sin() * 6_000.0;
+    let mut beat = Beat::start();
+    for frame in 0..9 {
+        let samples: Vec<i16> = (frame * 160..frame * 160 + 160)
+            .map(|i| match frame {
+                0..5 => (wave(i, row) + wave(i, column)) as i16,
+                _ => 0,
+            })
+            .collect();
+        phone.speak(&encoded(phone.codec, &samples));
+        beat.wait();
+    }
+}
+
+#[rstest]
+fn keys_in_the_voice_count_while_sounds_are_heard_and_no_events_are_agreed(
+    #[values(1, 2)] threads: usize,
+    #[values(Codec::Pcma, Codec::Pcmu)] codec: Codec,
+) {
+    let mut plane = start(threads);
+    let mut without = Phone::new(codec, 1);
+    without.keys = None;
+    let leg = plane.open_to(&mut without);
+    meet(&mut plane, &mut without, leg);
+    let digit = |event: &Event| match event {
+        Event::Dtmf { leg, digit, .. } => Some((*leg, *digit)),
+        _ => None,
+    };
+    // Nobody has asked anything yet.
+    press_in_band(&mut without, (770.0, 1336.0));
+    plane.order(play(leg, &["ru/long"], AfterSounds::Music));
+    without.hear();
+    press_in_band(&mut without, (697.0, 1209.0));
+    assert_eq!(plane.wait("Dtmf", digit), (leg, '1'));
+    press_in_band(&mut without, (941.0, 1477.0));
+    assert_eq!(plane.wait("Dtmf", digit), (leg, '#'));
+
+    let mut with = Phone::new(codec, 2);
+    let other = plane.open_to(&mut with);
+    plane.order(play(other, &["ru/long"], AfterSounds::Music));
+    meet(&mut plane, &mut with, other);
+    press_in_band(&mut with, (697.0, 1209.0));
+    // Its keys come as events: the tones are nothing but voice.
+    with.press('9');
+    assert_eq!(plane.wait("Dtmf", digit), (other, '9'));
+    assert!(!plane.drain().iter().any(|event| digit(event).is_some()));
+}
+
 #[rstest]
 fn one_who_waited_with_music_and_is_held_later_hears_it_go_on(#[values(1, 2)] threads: usize) {
     let mut plane = start(threads);
@@ -465,6 +517,7 @@ fn one_who_waited_with_music_and_is_held_later_hears_it_go_on(#[values(1, 2)] th
         music[position + RISE..position + heard.len()],
         "from where it was heard last"
     );
+    assert_eq!(heard[0], Codec::Pcma.silence(), "and it rises anew");
 }
 
 #[test]

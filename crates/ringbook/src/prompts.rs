@@ -204,7 +204,10 @@ fn sixteen_bits(sample: i32, bits: u16) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hound::{WavSpec, WavWriter};
+    use media::{Codec, g711, in_band::InBandReceiver};
 
     use super::*;
 
@@ -264,6 +267,25 @@ mod tests {
         }
         assert_eq!(library.names().count(), 2 * names().len());
         assert!(bytes < 2_500_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn no_prompt_that_comes_back_as_an_echo_is_taken_for_a_key() {
+        let library = library(&Vec::new()).unwrap();
+        for name in library.names() {
+            let samples = library.get(name).unwrap().samples();
+            let mut receiver = InBandReceiver::default();
+            for packet in samples.chunks(160) {
+                let codes: Vec<u8> = packet
+                    .iter()
+                    .map(|&sample| g711::encode(Codec::Pcma, sample))
+                    .collect();
+                receiver.receive(Duration::ZERO, Codec::Pcma, &codes, |press| {
+                    panic!("{name} told as {press:?}")
+                });
+            }
+            assert!(!receiver.is_pressed(), "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 
 use media::{
     Codec, LegKey, LegStats, Remote,
-    dtmf::DtmfReceiver,
+    dtmf::{DtmfReceiver, Press},
+    in_band::InBandReceiver,
     rtp::{HEADER_BYTES, Header, Reception},
     sound::{MusicPlayer, Sound, SoundPlayer},
     tone::{FRAME_SAMPLES, ToneGenerator},
@@ -44,6 +45,7 @@ pub(crate) struct Leg {
     pub(crate) bucket: Option<u8>,
     pub(crate) tap: Option<TapPlace>,
     pub(crate) dtmf: DtmfReceiver,
+    in_band: InBandReceiver,
     /// A key is or was just down; the thread looks for a lost end until then.
     pub(crate) watch_keys_until: Option<Duration>,
     pub(crate) out: OutStream,
@@ -74,6 +76,7 @@ impl Leg {
             bucket: None,
             tap: None,
             dtmf: DtmfReceiver::default(),
+            in_band: InBandReceiver::default(),
             watch_keys_until: None,
             out: OutStream::new(rand::random(), rand::random(), rand::random()),
             reception: Reception::default(),
@@ -100,6 +103,7 @@ impl Leg {
         let was_watched = self.is_watched();
         if !matches!(program, Some(Program::Sounds(_))) {
             self.music.pause();
+            self.in_band = InBandReceiver::default();
         }
         self.program = program;
         if self.is_watched() && !was_watched {
@@ -154,7 +158,38 @@ impl Leg {
     }
 
     fn is_watched(&self) -> bool {
-        self.peer.is_some() || matches!(self.program, Some(Program::Sounds(_)))
+        self.peer.is_some() || self.hears_sounds()
+    }
+
+    fn hears_sounds(&self) -> bool {
+        matches!(self.program, Some(Program::Sounds(_)))
+    }
+
+    /// Looks for keys in the leg's voice, where they are worth something and cannot come as events.
+    pub(crate) fn listen_for_keys(
+        &mut self,
+        now: Duration,
+        payload: &[u8],
+        tell: impl FnMut(Press),
+    ) {
+        if !self.hears_sounds() {
+            return;
+        }
+        if let Some(remote) = &self.remote {
+            if remote.dtmf_payload_type.is_none() {
+                self.in_band.receive(now, remote.codec, payload, tell);
+            }
+        }
+    }
+
+    /// Whether a key is down in the leg's voice.
+    pub(crate) fn is_pressed_in_band(&self) -> bool {
+        self.in_band.is_pressed()
+    }
+
+    /// The press whose end got lost.
+    pub(crate) fn expire_key(&mut self, now: Duration) -> Option<Press> {
+        self.dtmf.expire(now).or_else(|| self.in_band.expire(now))
     }
 
     /// Sends a complete packet.

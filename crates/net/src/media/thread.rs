@@ -206,7 +206,7 @@ impl RtpThread {
             let Some(leg) = legs.at(slot) else {
                 return false;
             };
-            if let Some(press) = leg.dtmf.expire(now) {
+            if let Some(press) = leg.expire_key(now) {
                 events.send(Event::Dtmf {
                     leg: leg.key,
                     digit: press.digit,
