@@ -161,12 +161,15 @@ async fn held_party_hears_music_and_then_the_agent_again(#[values(1, 2)] media_t
     );
     // The music has risen 0.3 s after its beginning, and then it is ours, frame after frame.
     let whole = media::music::music();
-    let music: Vec<u8> = whole.samples().iter().map(|&s| Law::A.encode(s)).collect();
-    let mut frames = music.chunks(160);
+    let mut frames = whole.samples().chunks(160);
+    let is_code_of = |(&code, &sample): (&u8, &i16)| {
+        let off = Law::A.decode(code).abs_diff(sample);
+        off <= 8 + sample.unsigned_abs() / 32
+    };
     let risen = |packet: &&&Packet| packet.at > held_at + Duration::from_millis(500);
     for packet in during.iter().filter(risen) {
         assert!(
-            frames.any(|frame| frame == packet.payload),
+            frames.any(|frame| packet.payload.iter().zip(frame).all(is_code_of)),
             "the held party hears music in order"
         );
     }
