@@ -166,7 +166,7 @@ pub enum Command {
         remote: Remote,
     },
     /// Bridge two legs both ways: A-law and µ-law are converted where the codecs differ, RFC 4733 events pass
-    /// through with their payload type mapped. Ends a `Play` on both, and a bridge either of them was in.
+    /// through with their payload type mapped. Ends tones and sounds on both, and a bridge either of them was in.
     Join {
         /// One leg.
         a: LegKey,
@@ -175,7 +175,7 @@ pub enum Command {
         /// The conversation that they belong to.
         conversation: ConversationKey,
     },
-    /// Send a tone to the leg until `Stop` or `Join`.
+    /// Send a tone to the leg until `Stop`, `Join` or another order to play. Sounds end for it without a report.
     Play {
         /// Who hears it.
         leg: LegKey,
@@ -184,21 +184,27 @@ pub enum Command {
     },
     /// Send sounds to the leg, one after another; `Played` follows the last one, then goes on what `then` says.
     /// A tone or other sounds end for it. Without sounds `then` begins at once and nothing is reported.
+    ///
+    /// Nothing of them is lost: while there is nobody to send to (no `SetRemote` yet, an address that is not learnt yet,
+    /// a far end that does not want to receive), sounds and music stand still and nothing is reported. Until `Stop` the
+    /// leg is watched for `RtpTimeout`, as if it were joined.
     PlaySounds {
         /// Who hears them.
         leg: LegKey,
-        /// Names of sounds, such as `ru/queue-position`; an unknown one is passed over.
+        /// Names of sounds, such as `ru/queue-position`, at most [`MOST_SOUNDS`](crate::sound::MOST_SOUNDS); an
+        /// unknown one is passed over, and `Played` comes even if all are.
         sounds: Vec<Arc<str>>,
         /// What is heard after them, until `Stop`, `Join` or another order to play.
         then: AfterSounds,
     },
-    /// End a tone or sounds; nothing is sent until the next order.
+    /// End a tone or sounds, without a report; nothing is sent until the next order.
     Stop {
         /// Who heard it.
         leg: LegKey,
     },
-    /// The leg held us (`held`) or came back. While held, the *other* party of its bridge hears silence packets
-    /// from us and the RTP timeout of the held leg is suspended; it counts from zero after the resumption.
+    /// The leg held us (`held`) or came back. While held, the *other* party of its bridge hears our music, from where
+    /// it heard it last, and the RTP timeout of the held leg is suspended; it counts from zero after the resumption.
+    /// Music is never recorded: recordings are made of what comes from the parties.
     Hold {
         /// The leg whose device pressed hold.
         leg: LegKey,
@@ -259,12 +265,14 @@ pub enum Event {
         /// The learnt source.
         source: SocketAddr,
     },
-    /// No media from the leg for the configured time (60 s), not on hold. Sent once until media comes again.
+    /// No media for the configured time (60 s) from a leg that is joined or hears sounds, not on hold. Sent once until
+    /// media comes again.
     RtpTimeout {
         /// The silent leg.
         leg: LegKey,
     },
-    /// A key was pressed (RFC 4733), once per press, at its end.
+    /// A key was pressed, once per press, at its end. Keys come as events (RFC 4733), whether or not the leg is joined;
+    /// from a peer that has not agreed on events, as tones in its voice, but only while the leg hears sounds.
     Dtmf {
         /// The leg that pressed it.
         leg: LegKey,
@@ -273,7 +281,7 @@ pub enum Event {
         /// How long it was held, in milliseconds.
         duration_ms: u32,
     },
-    /// The sounds of `PlaySounds` were played to their end.
+    /// The sounds of `PlaySounds` were played to their end: the last sample of the last one is sent.
     Played {
         /// Who heard them.
         leg: LegKey,

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use media::Command;
+use media::{Command, SoundLibrary};
 use rtrb::RingBuffer;
 use rustix::event::epoll;
 use thiserror::Error;
@@ -72,7 +72,7 @@ pub struct MediaSettings {
     pub real_time: bool,
     /// Folder of the recordings.
     pub recordings: PathBuf,
-    /// A joined leg that should send and is silent for so long is reported; usually 60 s.
+    /// A leg that is joined or hears sounds, should send and is silent for so long is reported; usually 60 s.
     pub rtp_timeout: Duration,
     /// How long a thread under load sleeps between two looks at its sockets: 0.5–2 ms.
     pub tick: Duration,
@@ -86,6 +86,8 @@ pub struct MediaSettings {
     pub writer_queue: usize,
     /// The recordings' file system is synchronised so often; usually every 10 s.
     pub sync_interval: Duration,
+    /// What legs can hear from us; usually music only.
+    pub sounds: Arc<SoundLibrary>,
 }
 
 impl MediaSettings {
@@ -103,6 +105,7 @@ impl MediaSettings {
             event_queue: 4096,
             writer_queue: 2048,
             sync_interval: Duration::from_secs(10),
+            sounds: Arc::new(SoundLibrary::new()),
         }
     }
 }
@@ -271,6 +274,7 @@ struct ThreadSeed {
     counters: Arc<MediaCounters>,
     rtp_timeout: Duration,
     tick: Duration,
+    library: Arc<SoundLibrary>,
 }
 
 impl ThreadParts {
@@ -316,6 +320,7 @@ impl ThreadParts {
                 counters: Arc::clone(counters),
                 rtp_timeout: settings.rtp_timeout,
                 tick: settings.tick,
+                library: Arc::clone(&settings.sounds),
             });
         }
         Ok(parts)
@@ -340,6 +345,7 @@ impl ThreadSeed {
             counters: self.counters,
             rtp_timeout: self.rtp_timeout,
             tick: self.tick,
+            library: self.library,
             now,
             legs: Legs::default(),
             wheel: Wheel::new(now),

@@ -16,6 +16,7 @@ use media::{
     Codec, Command, Event, LegKey, Tone,
     dtmf::EventPayload,
     g711,
+    music::music,
     rtp::{sequence_step, timestamp_step},
 };
 use rstest::rstest;
@@ -224,7 +225,7 @@ fn a_stopped_tone_is_followed_by_nothing(#[values(1, 2)] threads: usize) {
 }
 
 #[rstest]
-fn while_one_side_holds_the_other_hears_silence_and_neither_times_out_for_it(
+fn while_one_side_holds_the_other_hears_music_and_neither_times_out_for_it(
     #[values(1, 2)] threads: usize,
 ) {
     let timeout = Duration::from_millis(300);
@@ -236,16 +237,30 @@ fn while_one_side_holds_the_other_hears_silence_and_neither_times_out_for_it(
         held: true,
     });
     let begin = Instant::now();
+    let mut foreign = pattern(9);
+    g711::convert(Codec::Pcma, Codec::Pcmu, &mut foreign);
     let mut frames = Vec::new();
     while begin.elapsed() < timeout * 3 {
         // The holder's device goes on sending its own music; nobody must hear it.
         a.speak(&pattern(9));
         b.speak(&pattern(8));
         let heard = b.hear();
-        assert_eq!(heard.payload, [Codec::Pcmu.silence(); 160]);
+        assert_ne!(heard.payload, foreign, "the holder's own music");
         frames.push(heard);
     }
     assert!(a.heard_so_far().is_empty());
+    let heard: Vec<u8> = frames
+        .iter()
+        .flat_map(|frame| frame.payload.clone())
+        .collect();
+    let whole = music();
+    let expected: Vec<u8> = whole.samples()[..heard.len()]
+        .iter()
+        .map(|&sample| g711::encode(Codec::Pcmu, sample))
+        .collect();
+    // It rises for 0.3 s.
+    assert_eq!(heard[2400..], expected[2400..], "our music");
+    assert_eq!(heard[0], Codec::Pcmu.silence());
     let took = frames[frames.len() - 1].at - frames[0].at;
     let expected = took.as_millis() as usize / 20;
     assert!(

@@ -16,7 +16,7 @@ use std::{
 use media::{Codec, Command, ConversationKey, Event, GapReason, LegKey, g711, wav};
 use net::recorder::repair;
 use rstest::rstest;
-use support::{Beat, DEADLINE, Phone, TestPlane, bridged, wav::Recording};
+use support::{Beat, DEADLINE, Heard, Phone, TestPlane, bridged, wav::Recording};
 
 /// Noise that repeats nowhere, so that a position in the file is unmistakable.
 struct Noise(u64);
@@ -142,7 +142,7 @@ fn header_and_audio_are_in_the_file_within_a_second_of_their_arrival(
 }
 
 #[rstest]
-fn a_held_leg_is_not_recorded_and_the_other_side_is(#[values(1, 2)] threads: usize) {
+fn a_held_leg_and_its_music_are_not_recorded_and_the_other_side_is(#[values(1, 2)] threads: usize) {
     let mut plane = TestPlane::start(threads);
     let (mut client, mut agent) = (Phone::new(Codec::Pcma, 1), Phone::new(Codec::Pcma, 2));
     let (client_leg, agent_leg) = bridged(&mut plane, &mut client, &mut agent);
@@ -152,6 +152,14 @@ fn a_held_leg_is_not_recorded_and_the_other_side_is(#[values(1, 2)] threads: usi
         held: true,
     });
     let (said_client, _) = talk(&mut client, &mut agent, 30);
+    let music = client.heard_so_far();
+    let loud = |frame: &Heard| {
+        frame
+            .payload
+            .iter()
+            .any(|&code| (code ^ 0xd5) & 0x7f > 0x20)
+    };
+    assert!(music.iter().any(loud), "the client hears music");
     plane.close(client_leg);
     plane.close(agent_leg);
     assert_eq!(plane.stop_recording(1).gaps_ms, 0);
@@ -162,7 +170,14 @@ fn a_held_leg_is_not_recorded_and_the_other_side_is(#[values(1, 2)] threads: usi
             .iter()
             .all(|&code| code == Codec::Pcma.silence())
     );
-    assert!(Recording::find(&recording.left, &said_client[29]).is_some());
+    let said = said_client.concat();
+    let begin = Recording::find(&recording.left, &said).expect("the client is recorded");
+    let (before, after) = (
+        &recording.left[..begin],
+        &recording.left[begin + said.len()..],
+    );
+    let silent = |code: &u8| *code == Codec::Pcma.silence();
+    assert!(before.iter().chain(after).all(silent), "and nothing else");
 }
 
 #[rstest]

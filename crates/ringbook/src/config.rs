@@ -12,6 +12,8 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::prompts::{self, OwnPrompts};
+
 mod recordings;
 mod tls;
 
@@ -181,6 +183,8 @@ pub(crate) struct Media {
     pub rtp_timeout_secs: Spanned<u32>,
     /// Ask the system for real-time priority.
     pub real_time: bool,
+    /// A folder of prompts that stand in for those that are built in, and of more.
+    pub prompts: Option<Spanned<PathBuf>>,
 }
 
 impl Default for Media {
@@ -189,6 +193,7 @@ impl Default for Media {
             threads: 0,
             rtp_timeout_secs: spanned(60),
             real_time: true,
+            prompts: None,
         }
     }
 }
@@ -242,6 +247,8 @@ pub(crate) struct Checked {
     pub http_listen: SocketAddr,
     /// `[network] rtp_ports`.
     pub rtp_ports: RangeInclusive<u16>,
+    /// What is in `[media] prompts`.
+    pub prompts: OwnPrompts,
 }
 
 /// Reads and checks `file`; none means the defaults.
@@ -299,6 +306,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let tls = source.tls(&config.sip)?;
     let http_listen = source.address(&config.http.listen)?;
     let rtp_ports = source.ports(&config.network.rtp_ports)?;
+    let prompts = source.prompts(config.media.prompts.as_ref())?;
     source.general(&config.general)?;
     source.realm(&config.sip.realm)?;
     source.store(&config.store.url)?;
@@ -318,6 +326,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         tls,
         http_listen,
         rtp_ports,
+        prompts,
     })
 }
 
@@ -389,6 +398,14 @@ impl Source<'_> {
             let remedy = "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"";
             self.wrong(value.span().start, what, remedy)
         })
+    }
+
+    fn prompts(self, folder: Option<&Spanned<PathBuf>>) -> Result<OwnPrompts, ConfigError> {
+        let Some(folder) = folder else {
+            return Ok(OwnPrompts::new());
+        };
+        prompts::read_folder(folder.get_ref())
+            .map_err(|error| self.wrong(folder.span().start, error.to_string(), &error.remedy))
     }
 
     fn general(self, general: &General) -> Result<(), ConfigError> {
@@ -539,6 +556,10 @@ mod tests {
             (
                 "[recordings]\nkeep_wav_days = 90\nkeep_mp3_days = 60\n",
                 "F:3: keep_mp3_days 60 is less than keep_wav_days; write",
+            ),
+            (
+                "[media]\nprompts = \"/nowhere/prompts\"\n",
+                "F:2: /nowhere/prompts: there is neither a folder ru nor a folder en in it; put prompts",
             ),
             ("[sip\n", "F:1: "),
         ];

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod demo;
 mod notices;
+mod prompts;
 mod recordings;
 mod serve;
 mod store_open;

@@ -38,7 +38,7 @@ use tokio::{
 use crate::{
     config::Checked,
     notices::{self, Listeners},
-    store_open,
+    prompts, store_open,
 };
 
 /// Places that a call takes in the queues of effects and of their ends when it is admitted: they are as long as
@@ -128,7 +128,7 @@ pub(crate) async fn run(checked: Checked) -> Result<()> {
     };
     tokio::spawn(notices::run(notices_taken, listeners, store.clone()));
 
-    let media = MediaPlane::start(media_settings(&checked))?;
+    let media = MediaPlane::start(media_settings(&checked)?)?;
     let switch = Switch::new(settings(&checked), rand::rng().random(), clock::now());
     let doors = Doors {
         effects,
@@ -294,14 +294,15 @@ fn sip_listen(checked: &Checked) -> Result<Listen> {
     })
 }
 
-fn media_settings(checked: &Checked) -> MediaSettings {
+fn media_settings(checked: &Checked) -> Result<MediaSettings> {
     let media = &checked.config.media;
-    MediaSettings {
+    Ok(MediaSettings {
         threads: media.threads,
         real_time: media.real_time,
         rtp_timeout: Duration::from_secs(u64::from(*media.rtp_timeout_secs.get_ref())),
+        sounds: Arc::new(prompts::library(&checked.prompts)?),
         ..MediaSettings::new(checked.config.recordings.folder.clone())
-    }
+    })
 }
 
 fn settings(checked: &Checked) -> Settings {

@@ -1,12 +1,15 @@
 //! The orders of the switch, carried out on the thread that owns the legs.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use media::{Command, ConversationKey, Event, LegKey, RecordingSummary, tone::ToneGenerator};
+use media::{
+    AfterSounds, Command, ConversationKey, Event, LegKey, RecordingSummary, sound::SoundPlayer,
+    tone::ToneGenerator,
+};
 use rustix::event::epoll;
 
 use super::{
-    leg::Leg,
+    leg::{Leg, Program},
     order::{Order, Travelling},
     source,
     thread::RtpThread,
@@ -55,13 +58,14 @@ impl RtpThread {
                 b,
                 conversation: _,
             } => self.join(a, b),
-            Command::Play { leg, tone } => self.with_leg(leg, |_, leg| {
-                leg.tone = Some(ToneGenerator::new(tone));
+            Command::Play { leg, tone } => self.with_leg(leg, |thread, leg| {
+                let program = Program::Tone(ToneGenerator::new(tone));
+                leg.hear(Some(program), thread.now);
             }),
-            Command::PlaySounds { leg, .. } => self.with_leg(leg, |_, leg| {
-                leg.tone = Some(ToneGenerator::new(media::Tone::Silence));
+            Command::PlaySounds { leg, sounds, then } => self.play(leg, &sounds, then),
+            Command::Stop { leg } => self.with_leg(leg, |thread, leg| {
+                leg.hear(None, thread.now);
             }),
-            Command::Stop { leg } => self.with_leg(leg, |_, leg| leg.tone = None),
             Command::Hold { leg, held } => self.hold(leg, held),
             Command::StartRecording {
                 conversation,
@@ -112,10 +116,11 @@ impl RtpThread {
     }
 
     fn open(&mut self, key: LegKey, local_ip: IpAddr, port: u16) {
+        let music = self.library.music().clone();
         let opened = source::bind_pair(local_ip, port).and_then(|(rtp, rtcp)| {
             let slot = self
                 .legs
-                .insert(Box::new(Leg::new(key, rtp, rtcp, self.now)));
+                .insert(Box::new(Leg::new(key, rtp, rtcp, music, self.now)));
             self.watch(slot).inspect_err(|_| {
                 self.legs.remove(key);
             })
@@ -154,6 +159,18 @@ impl RtpThread {
         self.update_wheel(slot);
     }
 
+    fn play(&mut self, key: LegKey, sounds: &[Arc<str>], then: AfterSounds) {
+        for sound in sounds {
+            if self.library.get(sound).is_none() {
+                tracing::warn!(leg = key.0, %sound, "a sound of this name is not there and is passed over");
+            }
+        }
+        self.with_leg(key, |thread, leg| {
+            let player = SoundPlayer::new(&thread.library, sounds, then);
+            leg.hear(Some(Program::Sounds(player)), thread.now);
+        });
+    }
+
     fn join(&mut self, a: LegKey, b: LegKey) {
         let (Some(slot_a), Some(slot_b)) = (self.legs.slot(a), self.legs.slot(b)) else {
             return;
@@ -166,7 +183,7 @@ impl RtpThread {
         for (slot, peer) in [(slot_a, slot_b), (slot_b, slot_a)] {
             if let Some(leg) = self.legs.at(slot) {
                 leg.peer = Some(peer);
-                leg.tone = None;
+                leg.hear(None, self.now);
                 leg.out.change_source();
                 leg.restart_timeout(self.now);
             }
@@ -199,7 +216,7 @@ impl RtpThread {
         }
     }
 
-    /// A leg is on the wheel while it hears a tone, or silence because its peer holds.
+    /// A leg is on the wheel while it hears a tone or sounds, or music because its peer holds.
     fn update_wheel(&mut self, slot: u32) {
         let peer = self.legs.at(slot).and_then(|leg| leg.peer);
         let peer_holds = peer
@@ -208,12 +225,11 @@ impl RtpThread {
         let Some(leg) = self.legs.at(slot) else {
             return;
         };
-        let wanted = leg.tone.is_some() || peer_holds;
+        let wanted = leg.hears_program() || peer_holds;
         match (wanted, leg.bucket) {
             (true, None) => leg.bucket = Some(self.wheel.insert(slot, self.now)),
             (false, Some(bucket)) => {
-                leg.bucket = None;
-                leg.out.change_source();
+                leg.end_own_frames();
                 self.wheel.remove(slot, bucket);
             }
             _ => {}

@@ -99,7 +99,10 @@ impl RtpThread {
         self.counted.packets += 1;
         leg.accept(&arrived.header, arrived.payload_bytes, self.now);
         match arrived.content {
-            Content::Voice => self.tap(leg, arrived),
+            Content::Voice => {
+                self.tap(leg, arrived);
+                self.listen_for_keys(leg, slot, arrived);
+            }
             Content::Key => self.note_key(leg, slot, arrived),
         }
         self.forward(leg, arrived);
@@ -141,6 +144,25 @@ impl RtpThread {
                 duration_ms: press.duration_ms,
             });
         }
+        self.watch_keys(leg, slot);
+    }
+
+    fn listen_for_keys(&mut self, leg: &mut Leg, slot: u32, arrived: Arrived) {
+        let payload = &self.buffer[arrived.payload_at..arrived.payload_at + arrived.payload_bytes];
+        let (key, events) = (leg.key, &mut self.events);
+        leg.listen_for_keys(self.now, payload, |press| {
+            events.send(Event::Dtmf {
+                leg: key,
+                digit: press.digit,
+                duration_ms: press.duration_ms,
+            });
+        });
+        if leg.is_pressed_in_band() {
+            self.watch_keys(leg, slot);
+        }
+    }
+
+    fn watch_keys(&mut self, leg: &mut Leg, slot: u32) {
         if leg.watch_keys_until.is_none() {
             self.pressed.push(slot);
         }

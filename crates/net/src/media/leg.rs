@@ -3,9 +3,11 @@
 use std::{io, os::fd::OwnedFd, time::Duration};
 
 use media::{
-    LegKey, LegStats, Remote,
-    dtmf::DtmfReceiver,
+    Codec, LegKey, LegStats, Remote,
+    dtmf::{DtmfReceiver, Press},
+    in_band::InBandReceiver,
     rtp::{HEADER_BYTES, Header, Reception},
+    sound::{MusicPlayer, Sound, SoundPlayer},
     tone::{FRAME_SAMPLES, ToneGenerator},
 };
 
@@ -17,6 +19,13 @@ use super::{
 
 /// Header and 20 ms of G.711.
 const FRAME_BYTES: usize = HEADER_BYTES + FRAME_SAMPLES;
+
+/// What a leg hears from us instead of its peer.
+#[derive(Debug)]
+pub(crate) enum Program {
+    Tone(ToneGenerator),
+    Sounds(SoundPlayer),
+}
 
 /// A leg, owned by exactly one media thread at a time.
 #[derive(Debug)]
@@ -30,12 +39,13 @@ pub(crate) struct Leg {
     pub(crate) peer: Option<u32>,
     /// The far end has put us on hold.
     pub(crate) held: bool,
-    /// What the leg hears instead of its peer.
-    pub(crate) tone: Option<ToneGenerator>,
+    program: Option<Program>,
+    music: MusicPlayer,
     /// Its bucket on the wheel, while we make frames for it.
     pub(crate) bucket: Option<u8>,
     pub(crate) tap: Option<TapPlace>,
     pub(crate) dtmf: DtmfReceiver,
+    in_band: InBandReceiver,
     /// A key is or was just down; the thread looks for a lost end until then.
     pub(crate) watch_keys_until: Option<Duration>,
     pub(crate) out: OutStream,
@@ -47,7 +57,13 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    pub(crate) fn new(key: LegKey, rtp: OwnedFd, rtcp: OwnedFd, now: Duration) -> Self {
+    pub(crate) fn new(
+        key: LegKey,
+        rtp: OwnedFd,
+        rtcp: OwnedFd,
+        music: Sound,
+        now: Duration,
+    ) -> Self {
         Self {
             key,
             socket: RtpSocket::new(rtp),
@@ -55,10 +71,12 @@ impl Leg {
             remote: None,
             peer: None,
             held: false,
-            tone: None,
+            program: None,
+            music: MusicPlayer::new(music),
             bucket: None,
             tap: None,
             dtmf: DtmfReceiver::default(),
+            in_band: InBandReceiver::default(),
             watch_keys_until: None,
             out: OutStream::new(rand::random(), rand::random(), rand::random()),
             reception: Reception::default(),
@@ -77,6 +95,32 @@ impl Leg {
         }
         self.remote = Some(remote);
         Ok(())
+    }
+
+    /// Another program, or none: the one before ends without a report. Sounds are listened to by somebody who should
+    /// be heard too, so they begin to be watched; announcements on and on do not put the timeout off.
+    pub(crate) fn hear(&mut self, program: Option<Program>, now: Duration) {
+        let was_watched = self.is_watched();
+        if !matches!(program, Some(Program::Sounds(_))) {
+            self.music.pause();
+            self.in_band = InBandReceiver::default();
+        }
+        self.program = program;
+        if self.is_watched() && !was_watched {
+            self.restart_timeout(now);
+        }
+    }
+
+    /// Whether it hears a tone or sounds.
+    pub(crate) fn hears_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// No frames are made for the leg any more.
+    pub(crate) fn end_own_frames(&mut self) {
+        self.bucket = None;
+        self.music.pause();
+        self.out.change_source();
     }
 
     /// Notes an accepted packet.
@@ -103,7 +147,7 @@ impl Leg {
 
     /// Whether the leg has been silent for too long, told once.
     pub(crate) fn times_out(&mut self, now: Duration, timeout: Duration) -> bool {
-        let expected = self.peer.is_some()
+        let expected = self.is_watched()
             && !self.held
             && self.remote.as_ref().is_some_and(|remote| remote.sending);
         if !expected || self.timed_out || now.saturating_sub(self.quiet_since) < timeout {
@@ -111,6 +155,41 @@ impl Leg {
         }
         self.timed_out = true;
         true
+    }
+
+    fn is_watched(&self) -> bool {
+        self.peer.is_some() || self.hears_sounds()
+    }
+
+    fn hears_sounds(&self) -> bool {
+        matches!(self.program, Some(Program::Sounds(_)))
+    }
+
+    /// Looks for keys in the leg's voice, where they are worth something and cannot come as events.
+    pub(crate) fn listen_for_keys(
+        &mut self,
+        now: Duration,
+        payload: &[u8],
+        tell: impl FnMut(Press),
+    ) {
+        if !self.hears_sounds() {
+            return;
+        }
+        if let Some(remote) = &self.remote {
+            if remote.dtmf_payload_type.is_none() {
+                self.in_band.receive(now, remote.codec, payload, tell);
+            }
+        }
+    }
+
+    /// Whether a key is down in the leg's voice.
+    pub(crate) fn is_pressed_in_band(&self) -> bool {
+        self.in_band.is_pressed()
+    }
+
+    /// The press whose end got lost.
+    pub(crate) fn expire_key(&mut self, now: Duration) -> Option<Press> {
+        self.dtmf.expire(now).or_else(|| self.in_band.expire(now))
     }
 
     /// Sends a complete packet.
@@ -121,25 +200,42 @@ impl Leg {
         }
     }
 
-    /// Sends the next 20 ms of the leg's tone, or of silence.
-    pub(crate) fn send_own_frame(&mut self, now: Duration) {
-        let Some(remote) = self.remote.as_ref().filter(|remote| remote.receiving) else {
-            return;
+    /// Sends the next 20 ms of the leg's tone or sounds, or of music. True: its sounds have now been played. While
+    /// nobody can hear it, it stands still.
+    pub(crate) fn send_own_frame(&mut self, now: Duration) -> bool {
+        let Some(codec) = self.codec_heard() else {
+            // Time passes for the listener all the same.
+            self.out.change_source();
+            return false;
         };
         let mut packet = [0; FRAME_BYTES];
         let Some((head, frame)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else {
-            return;
+            return false;
         };
-        match (&mut self.tone, frame.first_chunk_mut::<FRAME_SAMPLES>()) {
-            (Some(tone), Some(frame)) => tone.next_frame(remote.codec, frame),
-            _ => frame.fill(remote.codec.silence()),
+        let Some(frame) = frame.first_chunk_mut::<FRAME_SAMPLES>() else {
+            return false;
+        };
+        let mut played = false;
+        match &mut self.program {
+            Some(Program::Tone(tone)) => tone.next_frame(codec, frame),
+            Some(Program::Sounds(sounds)) => {
+                played = sounds.next_frame(&mut self.music, codec, frame);
+            }
+            None => self.music.next_frame(codec, frame),
         }
         let header = self
             .out
-            .own(now, remote.codec.payload_type(), FRAME_SAMPLES as u32);
+            .own(now, codec.payload_type(), FRAME_SAMPLES as u32);
         if header.write(head).is_ok() {
             self.send(&packet);
         }
+        played
+    }
+
+    /// The codec of whoever listens; none if nobody does or nothing can be sent there.
+    fn codec_heard(&self) -> Option<Codec> {
+        let remote = self.remote.as_ref().filter(|remote| remote.receiving)?;
+        self.socket.has_target().then_some(remote.codec)
     }
 
     /// What the leg did in its life.

@@ -219,6 +219,15 @@ impl RtpSocket {
         matches!(self.trust, Trust::Connected { .. })
     }
 
+    /// Whether anything can be sent at present.
+    pub(crate) fn has_target(&self) -> bool {
+        match self.trust {
+            Trust::Connected { .. } | Trust::Settling { .. } => true,
+            Trust::Learning => self.may_send_to_sdp(),
+            Trust::Nobody => false,
+        }
+    }
+
     /// Sends to the confirmed source; before that to the SDP's address, if the rule accepts it as a source.
     pub(crate) fn send(&mut self, packet: &[u8]) -> Sent {
         match self.trust {

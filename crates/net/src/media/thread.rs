@@ -3,7 +3,7 @@
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
-use media::{Event, LegKey};
+use media::{Event, LegKey, SoundLibrary};
 use rtrb::Consumer;
 use rustix::event::epoll;
 
@@ -52,6 +52,7 @@ pub(super) struct RtpThread {
     pub(super) counters: Arc<MediaCounters>,
     pub(super) rtp_timeout: Duration,
     pub(super) tick: Duration,
+    pub(super) library: Arc<SoundLibrary>,
 
     pub(super) now: Duration,
     pub(super) legs: Legs,
@@ -159,7 +160,9 @@ impl RtpThread {
             while let Some(slot) = self.wheel.member(bucket, position) {
                 position += 1;
                 if let Some(leg) = self.legs.at(slot) {
-                    leg.send_own_frame(self.now);
+                    if leg.send_own_frame(self.now) {
+                        self.events.send(Event::Played { leg: leg.key });
+                    }
                 }
             }
         }
@@ -203,7 +206,7 @@ impl RtpThread {
             let Some(leg) = legs.at(slot) else {
                 return false;
             };
-            if let Some(press) = leg.dtmf.expire(now) {
+            if let Some(press) = leg.expire_key(now) {
                 events.send(Event::Dtmf {
                     leg: leg.key,
                     digit: press.digit,
