@@ -15,6 +15,9 @@ use crate::audio::Law;
 /// 20 ms at 8000 Hz.
 const FRAME: usize = 160;
 const TICK: Duration = Duration::from_millis(20);
+/// Packets of a key that is held, and of its end.
+const KEY_TICKS: u16 = 5;
+const KEY_ENDS: u16 = 3;
 
 /// One received packet.
 #[derive(Clone, Debug)]
@@ -89,6 +92,7 @@ pub struct Voice {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
+    pressed: Arc<Mutex<Option<u8>>>,
     thread: Option<JoinHandle<Heard>>,
 }
 
@@ -102,6 +106,7 @@ impl Voice {
         let remote = Arc::new(Mutex::new(None));
         let stop = Arc::new(AtomicBool::new(false));
         let (count, received) = (Arc::default(), Arc::default());
+        let pressed = Arc::default();
         let stream = Stream {
             socket,
             law,
@@ -110,6 +115,7 @@ impl Voice {
             stop: Arc::clone(&stop),
             count: Arc::clone(&count),
             received: Arc::clone(&received),
+            pressed: Arc::clone(&pressed),
         };
         let thread = Some(std::thread::spawn(move || stream.run()));
         Self {
@@ -118,6 +124,7 @@ impl Voice {
             stop,
             count,
             received,
+            pressed,
             thread,
         }
     }
@@ -148,6 +155,11 @@ impl Voice {
         *self.remote.lock().expect("nobody panics with the address") = remote;
     }
 
+    /// Presses a digit for 100 ms (RFC 4733, payload type 101), and is silent meanwhile.
+    pub fn press(&self, digit: u8) {
+        *self.pressed.lock().expect("nobody panics with the key") = Some(digit);
+    }
+
     /// Ends the stream.
     pub fn close(mut self) -> Heard {
         self.stop.store(true, Ordering::Relaxed);
@@ -173,6 +185,7 @@ struct Stream {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
+    pressed: Arc<Mutex<Option<u8>>>,
 }
 
 impl Stream {
@@ -184,6 +197,7 @@ impl Stream {
         let frames: Vec<Vec<u8>> = self.frames();
         let (mut sequence, mut timestamp) = (1_000_u16, 40_000_u32);
         let mut next = Instant::now();
+        let mut key: Option<(u8, u16)> = None;
         while !self.stop.load(Ordering::Relaxed) {
             while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
                 heard.packets.extend(read(&buffer[..length]));
@@ -199,11 +213,31 @@ impl Stream {
             let Some(to) = to.filter(|_| !frames.is_empty()) else {
                 continue;
             };
-            let mut packet = vec![0x80, self.law.payload_type()];
+            let pressed = self
+                .pressed
+                .lock()
+                .expect("nobody panics with the key")
+                .take();
+            key = pressed.map(|digit| (digit, 0)).or(key);
+            let payload = match &mut key {
+                Some((digit, ticks)) => {
+                    *ticks += 1;
+                    event(*digit, *ticks)
+                }
+                None => frames[usize::try_from(heard.sent).unwrap_or(0) % frames.len()].clone(),
+            };
+            let kind = match key {
+                Some(_) => 101,
+                None => self.law.payload_type(),
+            };
+            // The packets of a key have the timestamp at which it was pressed.
+            let held = key.map_or(0, |(_, ticks)| u32::from(ticks - 1) * FRAME as u32);
+            let mut packet = vec![0x80, kind];
             packet.extend(sequence.to_be_bytes());
-            packet.extend(timestamp.to_be_bytes());
+            packet.extend(timestamp.wrapping_sub(held).to_be_bytes());
             packet.extend(ssrc.to_be_bytes());
-            packet.extend(&frames[usize::try_from(heard.sent).unwrap_or(0) % frames.len()]);
+            packet.extend(payload);
+            key = key.filter(|(_, ticks)| *ticks < KEY_TICKS + KEY_ENDS);
             // A refusal is counted by nobody: the other side may be gone.
             let _ = self.socket.send_to(&packet, to);
             let at = Instant::now();
@@ -229,6 +263,15 @@ impl Stream {
             .map(|frame| frame.iter().map(code).collect())
             .collect()
     }
+}
+
+/// The n-th packet of a key: event, end bit and volume, duration so far.
+fn event(digit: u8, ticks: u16) -> Vec<u8> {
+    let end = if ticks > KEY_TICKS { 0x80 } else { 0 };
+    let duration = ticks.min(KEY_TICKS) * FRAME as u16;
+    let mut payload = vec![digit, end | 10];
+    payload.extend(duration.to_be_bytes());
+    payload
 }
 
 fn read(bytes: &[u8]) -> Option<Packet> {
