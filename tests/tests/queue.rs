@@ -314,6 +314,71 @@ fn a_full_queue_is_busy() {
 }
 
 #[test]
+fn two_who_come_at_once_do_not_share_the_last_place() {
+    let queue = Queue {
+        most_waiting: 1,
+        ..QUEUE
+    };
+    let (mut centre, _) = busy_until(secs(30), queue, &[]);
+    let at = centre.now + secs(5);
+    let both = [0, 0].map(|line| centre.place(at, line, patient()));
+    ends_well(&mut centre);
+    let mut causes = both.map(|caller| cause(&centre, caller).unwrap().0);
+    causes.sort();
+    assert_eq!(causes, [Cause::HungUp, Cause::NobodyFree]);
+}
+
+#[test]
+fn the_longest_wait_holds_while_one_telephone_after_the_other_rings() {
+    let queue = Queue {
+        most_wait_secs: 25,
+        ..QUEUE
+    };
+    let busy = [
+        answers(Talking::HangUp { after: secs(4) }),
+        Answering::Ignore,
+    ];
+    let mut centre = company(4, queue, &busy);
+    for _ in 0..4 {
+        centre.place(centre.now, 0, patient());
+    }
+    let caller = centre.place(centre.now + secs(2), 0, patient());
+    ends_well(&mut centre);
+    assert_eq!(cause(&centre, caller), Some((Cause::WaitedTooLong, true)));
+    let facts = facts(&centre, caller);
+    let at = |name: &str| {
+        facts
+            .iter()
+            .find(|(_, kind)| kind.name() == name)
+            .unwrap()
+            .0
+    };
+    let waited = at("call.ended") - at("call.queued");
+    // At most one more telephone rings out, and the last words are said.
+    assert!((secs(25)..secs(55)).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn help_that_has_nobody_cuts_nobody_off() {
+    let queue = Queue {
+        overflow: Some(Overflow {
+            line: LineId(77),
+            after_secs: 5,
+        }),
+        ..QUEUE
+    };
+    let decline = Answering::Refuse {
+        after: secs(1),
+        status: 603,
+    };
+    let script = [decline, answers(Talking::HangUp { after: secs(5) })];
+    let mut centre = company(1, queue, &script);
+    let caller = centre.place(centre.now, 0, patient());
+    ends_well(&mut centre);
+    assert_eq!(cause(&centre, caller), Some((Cause::HungUp, false)));
+}
+
+#[test]
 fn who_gives_up_is_missed_and_the_next_one_is_served() {
     let impatient = Intent {
         talking: Talking::HangUp { after: secs(4) },

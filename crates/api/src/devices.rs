@@ -164,6 +164,12 @@ async fn create(
     State(state): State<ApiState>,
     Body(fields): Body<DeviceFields>,
 ) -> Result<Response, Problem> {
+    if fields.number.is_none() && fields.ring_after_secs > 0 {
+        return Err(Problem::field(
+            "ring_after_secs",
+            "is for a telephone elsewhere: give its number, or 0",
+        ));
+    }
     if fields.number.is_some() && fields.auth_user.is_some() {
         return Err(Problem::field(
             "auth_user",

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use model::{
     CallId, CallerIdentity, EventId, Explanation, IdMaker, LineId, Now, OpenCall, RecordingGap,
-    TrunkId, UserId, Utc,
+    UserId, Utc,
 };
 
 use crate::{
@@ -241,14 +241,6 @@ impl Call {
         &self.origin
     }
 
-    /// The trunk it came by, or goes by.
-    pub fn trunk(&self) -> Option<TrunkId> {
-        match &self.origin {
-            Origin::Inbound(inbound) => Some(inbound.trunk),
-            _ => self.placing.trunk(),
-        }
-    }
-
     /// Whose leg this is.
     pub(crate) fn party(&self, leg: LegNo) -> Party {
         let client = match &self.origin {
@@ -264,7 +256,8 @@ impl Call {
         let ring = match self.state {
             State::Ringing { until } => {
                 let next = self.offer.as_ref().and_then(Offer::next_wake);
-                Some(next.map_or(until, |next| next.min(until)))
+                let words = self.stay.map(|stay| stay.words_at);
+                [Some(until), next, words].into_iter().flatten().min()
             }
             State::Calling { until } | State::Farewell { until, .. } => Some(until),
             State::Waiting => self.stay.map(Stay::next_wake),
@@ -306,8 +299,7 @@ impl Call {
             Input::Freed => self.freed(context),
             Input::Key { leg, key } if leg == LegNo::CALLER => self.key(context, key),
             Input::Key { leg, key } => self.key_elsewhere(context, leg, key),
-            Input::Said(LegNo::CALLER) => self.said(context),
-            Input::Said(leg) => self.not_taken(context, leg),
+            Input::Said(leg) => self.said(context, leg),
             Input::Placed { placed, snapshot } => self.placed(context, placed, snapshot),
             Input::LegChallenged {
                 leg,

@@ -48,7 +48,7 @@ impl Call {
             if self.transfer.is_some() {
                 return self.transfer_failed(context);
             }
-            if qualified && self.wait(context) {
+            if (qualified || self.stay.is_some()) && self.wait(context) {
                 return;
             }
             let cause = match (&self.origin, qualified, self.attempts) {
@@ -87,7 +87,7 @@ impl Call {
                 self.effect(context, Effect::Release { agent: offer.agent });
             }
         }
-        self.decide();
+        self.look_on(context);
     }
 
     pub(crate) fn prepared(
@@ -345,13 +345,13 @@ impl Call {
         }
         match self.transfer {
             Some(_) => self.transfer_failed(context),
-            None => self.decide(),
+            None => self.look_on(context),
         }
     }
 
     pub(crate) fn drop_device_legs(&mut self, but: Option<LegNo>) {
-        let legs: Vec<LegNo> = self.offer.iter().flat_map(Offer::open_legs).collect();
-        let dropped = legs.into_iter().filter(|leg| Some(*leg) != but);
+        let offers = self.offer.iter_mut();
+        let dropped = offers.flat_map(|offer| offer.drop_legs(but));
         self.outputs.extend(dropped.map(Output::DropLeg));
     }
 

@@ -91,8 +91,8 @@ pub struct Ready {
     pub leg: LegNo,
     /// The telephone.
     pub device: DeviceId,
-    /// Whoever answers there has to press a key to take the call.
-    pub confirm: bool,
+    /// The trunk by which a telephone elsewhere is called: whoever answers there has to press a key to take the call.
+    pub trunk: Option<TrunkId>,
     /// It rings so long after the first one, or at once when no other rings any more.
     pub after: Duration,
 }
@@ -330,22 +330,24 @@ pub enum Output {
         step: AgentStep,
     },
     /// Ask for a place in the queue; answered by [`Input::MayEnter`] before anything else.
-    EnterQueue {
-        /// The caller's class.
-        priority: Priority,
-    },
+    EnterQueue(Turn),
     /// The caller waits for an agent; answered by [`Input::Freed`] when there is one.
     Wait(Turn),
     /// The caller waits no more.
     LeaveQueue,
     /// Tell the caller something; [`Input::Said`] follows. Music goes on afterwards for those who wait.
-    Say(Words),
+    Say {
+        /// What.
+        words: Words,
+        /// The caller may be called back at a key, and is told so.
+        call_back: bool,
+    },
     /// Prepare a leg to the client by the next trunk; answered by [`Input::Placed`] before anything else.
     Place {
         /// Trunks that failed.
         failed: Vec<TrunkId>,
     },
-    /// Ask whoever answered a telephone elsewhere to press a key; [`Input::Said`] follows when that was said often enough.
+    /// Ask whoever answered a telephone elsewhere to press a key; the call gives up by itself.
     AskToTake(LegNo),
     /// Send the INVITE to a prepared leg.
     Ring(LegNo),

@@ -19,14 +19,25 @@ impl Call {
     /// A telephone elsewhere was answered: is a person there, and may they?
     pub(crate) fn ask_to_take(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         leg: LegNo,
         snapshot: DialogSnapshot,
     ) {
         let asked_until = context.now.mono + ASKING;
         if let Some(offer) = &mut self.offer {
-            offer.ask(leg, asked_until, snapshot);
+            let way = offer.way(leg);
+            offer.ask(leg, asked_until, snapshot.clone());
             self.outputs.push_back(Output::AskToTake(leg));
+            // From now on a restart has a dialog to end.
+            if let Some((trunk, device)) = way {
+                let device = Some(device);
+                let routed = EventKind::Routed {
+                    trunk,
+                    device,
+                    snapshot,
+                };
+                self.commit(context, vec![routed]);
+            }
         }
         if let State::Ringing { until } = &mut self.state {
             *until = asked_until.max(*until);
@@ -47,7 +58,7 @@ impl Call {
     }
 
     /// Nobody said that they take it: the leg is given up, the other telephones ring on.
-    pub(crate) fn not_taken(&mut self, context: &mut Context<'_>, leg: LegNo) {
+    fn not_taken(&mut self, context: &mut Context<'_>, leg: LegNo) {
         let asked = self.offer.as_ref().is_some_and(|it| it.is_asked(leg));
         if asked {
             self.outputs.push_back(Output::DropLeg(leg));

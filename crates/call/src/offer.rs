@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{DeviceId, DialogSnapshot, Rule, UserId};
+use model::{DeviceId, DialogSnapshot, Rule, TrunkId, UserId};
 
 use crate::{LegNo, OfferEnd, Ready};
 
@@ -131,9 +131,27 @@ impl Offer {
         open.map(|leg| leg.ready.leg)
     }
 
+    /// Ends every open leg but one; which they were.
+    pub(crate) fn drop_legs(&mut self, but: Option<LegNo>) -> Vec<LegNo> {
+        let mut dropped = Vec::new();
+        for leg in &mut self.legs {
+            if leg.is_open() && Some(leg.ready.leg) != but {
+                leg.progress = Progress::Ended(OfferEnd::CallerGone);
+                dropped.push(leg.ready.leg);
+            }
+        }
+        dropped
+    }
+
+    /// The trunk by which a leg goes, if it goes by one, and the telephone.
+    pub(crate) fn way(&self, leg: LegNo) -> Option<(TrunkId, DeviceId)> {
+        let ready = self.find(leg)?.ready;
+        Some((ready.trunk?, ready.device))
+    }
+
     /// Whether whoever answers there has to say that it takes the call.
     pub(crate) fn confirms(&self, leg: LegNo) -> bool {
-        self.find(leg).is_some_and(|leg| leg.ready.confirm)
+        self.way(leg).is_some()
     }
 
     /// The leg is answered and asked until then.
@@ -145,9 +163,13 @@ impl Offer {
 
     /// The leg that was asked takes the call: what recovery needs of it.
     pub(crate) fn take(&mut self, leg: LegNo) -> Option<DialogSnapshot> {
-        match &mut self.find_mut(leg)?.progress {
-            Progress::Asked { snapshot, .. } => Some(std::mem::take(snapshot)),
-            _ => None,
+        let progress = &mut self.find_mut(leg)?.progress;
+        match std::mem::replace(progress, Progress::Ringing) {
+            Progress::Asked { snapshot, .. } => Some(snapshot),
+            other => {
+                *progress = other;
+                None
+            }
         }
     }
 

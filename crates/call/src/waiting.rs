@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{DialogSnapshot, Flag, Priority, Queue, UserId};
 
 use crate::{
-    Cause, Effect, EventKind, OfferEnd, Origin, Output, Party, Turn, Words,
+    Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, Turn, Words,
     call::{Call, Context, State},
     offer::Offer,
 };
@@ -17,6 +17,8 @@ pub(crate) const REST: Duration = Duration::from_secs(30);
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// Longest time for the last words, which the media plane reports as said.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// No last words are shorter.
+const MOMENT: Duration = Duration::from_secs(1);
 /// The key that orders a call back.
 const CALL_BACK: char = '1';
 
@@ -24,8 +26,11 @@ const CALL_BACK: char = '1';
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stay {
     since: Duration,
-    /// When the place is told next.
-    words_at: Duration,
+    /// Somebody seemed free and was asked for.
+    looked: bool,
+    /// When the place is told next, and how often.
+    pub(crate) words_at: Duration,
+    words_every: Duration,
     /// Till when at most.
     until: Duration,
 }
@@ -57,12 +62,14 @@ impl Call {
 
     /// Nobody is free: the caller waits, or goes on waiting; false if the line has no queue.
     pub(crate) fn wait(&mut self, context: &Context<'_>) -> bool {
-        if self.stay.is_some() {
-            self.wait_on(context, context.now.mono + PAUSE);
+        let now = context.now.mono;
+        if let Some(stay) = &mut self.stay {
+            let looked = std::mem::take(&mut stay.looked);
+            self.wait_on(context, if looked { now + PAUSE } else { now });
         } else if self.queue().is_some() {
             self.state = State::Entering;
-            let priority = self.priority();
-            self.outputs.push_back(Output::EnterQueue { priority });
+            let turn = self.turn(now, now);
+            self.outputs.push_back(Output::EnterQueue(turn));
         } else {
             return false;
         }
@@ -82,6 +89,16 @@ impl Call {
         let Some(place) = place else {
             return self.end(context, Cause::NobodyFree, Party::System);
         };
+        let (Some(queue), now) = (self.queue(), context.now.mono) else {
+            return;
+        };
+        self.stay = Some(Stay {
+            since: now,
+            looked: false,
+            words_at: now + queue.announce_every(),
+            words_every: queue.announce_every(),
+            until: now + queue.most_wait(),
+        });
         let queued = EventKind::Queued {
             place,
             priority: self.priority(),
@@ -94,17 +111,10 @@ impl Call {
 
     /// The journal knows: the caller is answered and hears the first words.
     pub(crate) fn queued(&mut self, context: &Context<'_>) {
-        let Some(queue) = self.queue() else { return };
-        let now = context.now.mono;
         self.answered = true;
-        self.stay = Some(Stay {
-            since: now,
-            words_at: now + queue.announce_every(),
-            until: now + queue.most_wait(),
-        });
         self.outputs.push_back(Output::AnswerCaller);
-        self.wait_on(context, now);
-        self.outputs.push_back(Output::Say(Words::Welcome));
+        self.wait_on(context, context.now.mono);
+        self.say(Words::Welcome);
     }
 
     /// The caller takes a place, or the old one again.
@@ -112,14 +122,30 @@ impl Call {
         let Some(stay) = self.stay else { return };
         let now = context.now.mono;
         self.tried.retain(|(_, until)| *until > now);
-        self.outputs.push_back(Output::Wait(Turn {
+        let turn = self.turn(stay.since, not_before);
+        self.outputs.push_back(Output::Wait(turn));
+        self.state = State::Waiting;
+    }
+
+    fn turn(&self, since: Duration, not_before: Duration) -> Turn {
+        Turn {
             priority: self.priority(),
-            since: stay.since,
+            since,
             managers: self.managers(),
             resting: self.tried.clone(),
             not_before,
-        }));
-        self.state = State::Waiting;
+        }
+    }
+
+    /// A number or a client to be called back is known.
+    fn offers_call_back(&self) -> bool {
+        let known = !self.caller.number.is_empty() || !self.caller.matches.is_empty();
+        known && self.queue().is_some_and(|queue| queue.offers_call_back)
+    }
+
+    fn say(&mut self, words: Words) {
+        let call_back = self.offers_call_back();
+        self.outputs.push_back(Output::Say { words, call_back });
     }
 
     fn managers(&self) -> Vec<UserId> {
@@ -146,7 +172,26 @@ impl Call {
         if self.state == State::Waiting {
             let now = context.now.mono;
             self.tried.retain(|(_, until)| *until > now);
+            if let Some(stay) = &mut self.stay {
+                stay.looked = true;
+            }
             self.decide();
+        }
+    }
+
+    /// The next agent is looked for, unless the caller has waited too long meanwhile.
+    pub(crate) fn look_on(&mut self, context: &mut Context<'_>) {
+        let now = context.now.mono;
+        match &mut self.stay {
+            Some(stay) if stay.until <= now => {
+                let why = (Cause::WaitedTooLong, Party::System);
+                self.say_farewell(context, Words::AllBusy, why);
+            }
+            Some(stay) => {
+                stay.looked = false;
+                self.decide();
+            }
+            None => self.decide(),
         }
     }
 
@@ -162,14 +207,9 @@ impl Call {
                 let why = (Cause::WaitedTooLong, Party::System);
                 self.say_farewell(context, Words::AllBusy, why);
             }
-            (State::Waiting, Some(stay)) if stay.words_at <= now => {
-                let queue = match &self.origin {
-                    Origin::Inbound(inbound) => inbound.queue,
-                    _ => None,
-                };
-                let every = queue.map_or(REST, |queue| queue.announce_every());
-                stay.words_at = now + every;
-                self.outputs.push_back(Output::Say(Words::Place));
+            (State::Waiting | State::Ringing { .. }, Some(stay)) if stay.words_at <= now => {
+                stay.words_at = now + stay.words_every;
+                self.say(Words::Place);
             }
             _ => {}
         }
@@ -185,16 +225,20 @@ impl Call {
                 | State::Announcing { .. }
                 | State::Ringing { .. }
         );
-        let offered = self.queue().is_some_and(|queue| queue.offers_call_back);
-        if waits && offered && self.stay.is_some() && key == CALL_BACK {
+        if waits && self.stay.is_some() && key == CALL_BACK && self.offers_call_back() {
             let why = (Cause::CallBackWanted, Party::Client);
             self.say_farewell(context, Words::CallBack, why);
         }
     }
 
     /// The last words were said.
-    pub(crate) fn said(&mut self, context: &mut Context<'_>) {
-        if let State::Farewell { cause, by, .. } = self.state {
+    pub(crate) fn said(&mut self, context: &mut Context<'_>, leg: LegNo) {
+        let State::Farewell { until, cause, by } = self.state else {
+            return;
+        };
+        // What is told of within a moment is the end of what was said before.
+        let begun = context.now.mono + FAREWELL >= until + MOMENT;
+        if begun && leg == LegNo::CALLER {
             self.end(context, cause, by);
         }
     }
@@ -202,7 +246,7 @@ impl Call {
     fn say_farewell(&mut self, context: &mut Context<'_>, words: Words, why: (Cause, Party)) {
         self.withdraw_offer(context);
         self.leave_queue();
-        self.outputs.push_back(Output::Say(words));
+        self.say(words);
         let (cause, by) = why;
         self.state = State::Farewell {
             until: context.now.mono + FAREWELL,

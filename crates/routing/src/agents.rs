@@ -191,6 +191,11 @@ impl Agents {
         self.entries.iter().map(|(user, entry)| entry.shown(*user))
     }
 
+    /// Whether anybody serves this line.
+    pub fn serve(&self, line: LineId) -> bool {
+        self.line(line).is_some_and(|index| index.len() > 0)
+    }
+
     /// Whether one of these managers, or somebody who serves one of these lines, is available and `suits`.
     pub fn has_free(
         &self,

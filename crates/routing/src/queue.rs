@@ -74,6 +74,14 @@ impl WaitingRoom {
         self.changed = true;
     }
 
+    /// The call keeps its place and is not asked for before it enters again.
+    pub fn keep(&mut self, call: CallId) {
+        let place = self.places.get(&call);
+        if let Some(entry) = place.and_then(|place| self.order.get_mut(place)) {
+            entry.asked = true;
+        }
+    }
+
     /// The call does not wait any more; nothing if it did not.
     pub fn leave(&mut self, call: CallId) {
         let Some(place) = self.places.remove(&call) else {
@@ -100,7 +108,8 @@ impl WaitingRoom {
         self.changed |= changed.state == AgentState::Available;
     }
 
-    /// The call to be offered now, because an agent is free for it; its place is kept until [`Self::leave`].
+    /// The call to be offered now, because an agent is free for it. It keeps its place, and is not named again before it
+    /// has entered again or left.
     pub fn next(&mut self, now: Duration, agents: &Agents) -> Option<CallId> {
         if !self.changed {
             return None;
@@ -124,14 +133,6 @@ impl WaitingRoom {
         let before = self.order.range(..=*place);
         let of_line = before.filter(|(_, entry)| entry.waiting.line == line);
         u32::try_from(of_line.count()).ok()
-    }
-
-    /// Which place a call of this class would get now.
-    pub fn next_place(&self, line: LineId, priority: Priority) -> u32 {
-        let before = self.order.iter().filter(|((class, ..), entry)| {
-            entry.waiting.line == line && *class <= Reverse(priority)
-        });
-        u32::try_from(before.count() + 1).unwrap_or(u32::MAX)
     }
 
     /// What is known of a call that waits.
@@ -262,7 +263,6 @@ mod tests {
         }
         let places: Vec<_> = (1..=4).map(|n| room.place(CallId(n)).unwrap()).collect();
         assert_eq!(places, [4, 2, 3, 1]);
-        assert_eq!(room.next_place(LINE, Priority::Usual), 4);
         let order: Vec<_> = std::iter::from_fn(|| next(&mut room, 10, &agents)).collect();
         assert_eq!(order, [4, 2, 3, 1], "each is asked for once");
         assert_eq!(room.length(LINE), 4, "until it leaves");

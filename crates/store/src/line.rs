@@ -60,6 +60,22 @@ impl Table for LineData {
             let why = format!("must be between 1 and {MOST_CALLBACK_MINUTES} minutes");
             return Err(Error::invalid("callback_minutes", why));
         }
+        if let Some(queue) = &self.queue {
+            if !(1..=1_000).contains(&queue.most_waiting) {
+                let why = "must be between 1 and 1000 callers";
+                return Err(Error::invalid("queue.most_waiting", why));
+            }
+            check::secs("queue.most_wait_secs", queue.most_wait_secs, 10, 7_200)?;
+            check::secs("queue.announce_secs", queue.announce_secs, 10, 600)?;
+            if let Some(overflow) = &queue.overflow {
+                check::secs(
+                    "queue.overflow.after_secs",
+                    overflow.after_secs,
+                    1,
+                    queue.most_wait_secs,
+                )?;
+            }
+        }
         let mut users: Vec<UserId> = self.skills.iter().map(|it| it.user).collect();
         users.sort_unstable();
         if users.windows(2).any(|two| two[0] == two[1]) {

@@ -83,14 +83,6 @@ impl Calls {
         entry.is_some_and(|entry| entry.call.may_transfer(leg))
     }
 
-    /// How many calls came or went by this trunk.
-    pub(crate) fn by_trunk(&self, trunk: model::TrunkId) -> usize {
-        self.table
-            .values()
-            .filter(|entry| entry.call.trunk() == Some(trunk))
-            .count()
-    }
-
     /// A number for a new leg of the call, never used twice.
     pub(crate) fn new_leg_no(&mut self, call: CallId) -> Option<LegNo> {
         let entry = self.table.get_mut(&call)?;
@@ -183,10 +175,10 @@ impl Switch {
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
             Wish::Place { failed } => return Some(self.place(now, id, &failed)),
-            Wish::EnterQueue { priority } => return Some(self.enter_queue(id, priority)),
+            Wish::EnterQueue(turn) => return Some(self.enter_queue(id, turn)),
             Wish::Wait(turn) => self.wait(id, turn),
             Wish::LeaveQueue => self.waiting.leave(id),
-            Wish::Say(words) => self.say(id, words),
+            Wish::Say { words, call_back } => self.say(id, words, call_back),
             Wish::AskToTake(leg) => self.ask_to_take(id, leg),
             Wish::Ring(leg) => self.ring(now, id, leg),
             Wish::RelayRinging => self.relay_ringing(now, id),
@@ -229,8 +221,14 @@ impl Switch {
             tried,
         };
         let mut decision = self.agents.decide(now, &question);
+        let help = inbound.queue.and_then(|queue| queue.overflow);
+        let helps = help.is_some_and(|help| self.agents.serve(help.line));
+        decision.qualified |= helps;
         if let (true, Some(line)) = (decision.candidates.is_empty(), self.overflow(now, id)) {
-            decision = self.agents.decide(now, &Question { line, ..question });
+            let other = self.agents.decide(now, &Question { line, ..question });
+            if !other.candidates.is_empty() {
+                decision = other;
+            }
         }
         let chosen = decision
             .candidates

@@ -43,21 +43,21 @@ impl Switch {
                 legs.push(Ready {
                     leg,
                     device,
-                    confirm: false,
+                    trunk: None,
                     after: Duration::ZERO,
                 });
             }
         }
-        let elsewhere = self.directory.elsewhere(agent);
+        let elsewhere = self.elsewhere(agent);
         let room = self.settings.limits.devices_per_offer - legs.len();
         for (device, number, after) in elsewhere.into_iter().take(room) {
             let name = shown.display.as_deref().unwrap_or_default();
             let caller = format!("{} {name}", shown.number);
             let leg = self.prepare_elsewhere(now, call, &number, caller.trim());
-            legs.extend(leg.map(|leg| Ready {
+            legs.extend(leg.map(|(leg, trunk)| Ready {
                 leg,
                 device,
-                confirm: true,
+                trunk: Some(trunk),
                 after,
             }));
         }
@@ -65,6 +65,16 @@ impl Switch {
             legs,
             snapshot: self.snapshot(call),
         }
+    }
+
+    /// The agent's telephones elsewhere that the agent may call.
+    pub(crate) fn elsewhere(&self, agent: UserId) -> Vec<(DeviceId, String, Duration)> {
+        let reach = self.directory.reach(agent);
+        let mut numbers = self.directory.elsewhere(agent);
+        numbers.retain(|(_, number, _)| {
+            reach.is_some_and(|reach| self.plan.read(number).is_allowed(reach))
+        });
+        numbers
     }
 
     /// A colleague has a name, a client the one of the best match.

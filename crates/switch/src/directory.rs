@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use model::{Agent, Device, DeviceId, Line, LineId, Now, Trunk, TrunkId, TrunkOutbound, UserId};
+use model::{
+    Agent, Device, DeviceId, Line, LineId, Now, Reach, Trunk, TrunkId, TrunkOutbound, UserId,
+};
 
 use crate::switch::Switch;
 
@@ -83,6 +85,14 @@ impl Index {
 
     pub(crate) fn devices_of(&self, user: UserId) -> &[DeviceId] {
         self.of_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// How far the user may call.
+    pub(crate) fn reach(&self, user: UserId) -> Option<Reach> {
+        let mut agents = self.directory.agents.iter();
+        agents
+            .find(|agent| agent.user == user)
+            .map(|it| it.may_call)
     }
 
     /// The user's telephones elsewhere: their numbers, and how long after the others they ring.

@@ -132,6 +132,12 @@ impl Legs {
         LegKey(self.last_key)
     }
 
+    /// How many legs came or went by this trunk.
+    pub(crate) fn by_trunk(&self, trunk: TrunkId) -> usize {
+        let legs = self.table.values();
+        legs.filter(|leg| leg.side == Side::Trunk(trunk)).count()
+    }
+
     /// Whether an agent's telephone elsewhere rings.
     pub(crate) fn rings_elsewhere(&self) -> bool {
         let mut legs = self.table.values();

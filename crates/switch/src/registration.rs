@@ -200,7 +200,7 @@ impl Switch {
         let devices = self.directory.devices_of(user);
         let mut devices = devices.iter();
         let registered = devices.any(|device| self.registrar.bindings(device.0).next().is_some())
-            || (!self.directory.elsewhere(user).is_empty() && !self.ways_out().is_empty());
+            || (!self.elsewhere(user).is_empty() && !self.ways_out().is_empty());
         self.agents.set_registered(now, user, registered);
     }
 

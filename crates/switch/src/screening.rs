@@ -81,7 +81,7 @@ impl Switch {
                 "add the line with this number",
             );
         };
-        if self.comes_back(trunk, invite) {
+        if self.comes_back(invite) {
             return no(
                 invite.reply(482),
                 "an agent's telephone elsewhere is forwarded to our own line",
@@ -94,13 +94,20 @@ impl Switch {
 
     /// A call of ours to an agent's telephone elsewhere that was forwarded to us: it shows our own number while that
     /// telephone rings.
-    fn comes_back(&self, trunk: &Trunk, invite: &Request) -> bool {
-        let from = calling_number(invite, trunk.trusted_identity);
-        let from = self.plan.read(&from);
-        let mut ways = self.directory.ways_out().into_iter();
-        let own = from.number().is_some()
-            && ways.any(|(_, way)| self.plan.read(&way.caller_number).number() == from.number());
-        own && self.legs.rings_elsewhere()
+    fn comes_back(&self, invite: &Request) -> bool {
+        let own = |number: &str| {
+            let number = self.plan.read(number);
+            let mut ways = self.directory.ways_out().into_iter();
+            number.number().is_some()
+                && ways
+                    .any(|(_, way)| self.plan.read(&way.caller_number).number() == number.number())
+        };
+        // Believed or not: it only refuses.
+        [true, false]
+            .map(|asserted| calling_number(invite, asserted))
+            .iter()
+            .any(|it| own(it))
+            && self.legs.rings_elsewhere()
     }
 
     /// The number called. Where we register, the request URI is our Contact whatever was dialled, so a line's number in To
@@ -116,7 +123,7 @@ impl Switch {
     /// The trunk has its most calls.
     pub(crate) fn is_full(&self, trunk: &Trunk) -> bool {
         let most = trunk.most_calls.and_then(|most| usize::try_from(most).ok());
-        most.is_some_and(|most| self.calls.by_trunk(trunk.id) >= most)
+        most.is_some_and(|most| self.legs.by_trunk(trunk.id) >= most)
     }
 
     fn begin_inbound(

@@ -20,24 +20,28 @@ use crate::{
 impl Switch {
     /// Prepares a leg by the first trunk that has not failed and has room.
     pub(crate) fn place(&mut self, now: Now, call: CallId, failed: &[TrunkId]) -> call::Input {
-        let ways = self.ways_out();
-        let ways = ways
+        let placed = self
+            .ways_with_room(failed)
             .into_iter()
-            .filter(|(trunk, _)| !failed.contains(&trunk.id) && !self.is_full(trunk));
-        let ways: Vec<(Trunk, TrunkOutbound)> = ways
-            .map(|(trunk, outbound)| (trunk.clone(), outbound.clone()))
-            .collect();
-        let placed = ways.into_iter().find_map(|(trunk, outbound)| {
-            let leg = self.place_by(now, call, &trunk, &outbound)?;
-            Some(Placed {
-                leg,
-                trunk: trunk.id,
-            })
-        });
+            .find_map(|(trunk, outbound)| {
+                let leg = self.place_by(now, call, &trunk, &outbound)?;
+                Some(Placed {
+                    leg,
+                    trunk: trunk.id,
+                })
+            });
         call::Input::Placed {
             placed,
             snapshot: self.snapshot(call),
         }
+    }
+
+    /// Trunks in the order in which they are tried.
+    fn ways_with_room(&self, but: &[TrunkId]) -> Vec<(Trunk, TrunkOutbound)> {
+        let ways = self.ways_out().into_iter();
+        ways.filter(|(trunk, _)| !but.contains(&trunk.id) && !self.is_full(trunk))
+            .map(|(trunk, outbound)| (trunk.clone(), outbound.clone()))
+            .collect()
     }
 
     fn place_by(
@@ -61,15 +65,15 @@ impl Switch {
         call: CallId,
         number: &str,
         caller: &str,
-    ) -> Option<LegNo> {
-        let ways = self.ways_out().into_iter();
-        let mut ways = ways.filter(|(trunk, _)| !self.is_full(trunk));
-        let (trunk, outbound) = ways.next()?;
-        let (trunk, outbound) = (trunk.clone(), outbound.clone());
-        let no = self.leg_by(now, call, (&trunk, &outbound), (number, Some(caller)))?;
+    ) -> Option<(LegNo, TrunkId)> {
+        let ways = self.ways_with_room(&[]).into_iter();
+        let (no, trunk) = ways.into_iter().find_map(|(trunk, outbound)| {
+            let no = self.leg_by(now, call, (&trunk, &outbound), (number, Some(caller)))?;
+            Some((no, trunk.id))
+        })?;
         let key = self.legs.key_of(call, no)?;
         self.legs.find_mut(key)?.elsewhere = true;
-        Some(no)
+        Some((no, trunk))
     }
 
     fn leg_by(

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use call::{LegNo, Origin, Turn, Words};
 use media::plane::{AfterSounds, Command};
-use model::{CallId, Language, Now, Priority, Queue};
+use model::{CallId, Language, Now, Queue};
 use routing::Waiting;
 
 use crate::switch::Switch;
@@ -34,15 +34,18 @@ impl Switch {
         })
     }
 
-    /// Whether there is room, and where.
-    pub(crate) fn enter_queue(&mut self, call: CallId, priority: Priority) -> call::Input {
-        let place = self.queue_of(call).and_then(|place| {
+    /// Whether there is room, and where; the place is taken at once.
+    pub(crate) fn enter_queue(&mut self, call: CallId, turn: Turn) -> call::Input {
+        let room = self.queue_of(call).is_some_and(|place| {
             let waiting = self.waiting.length(place.line);
-            let room = u32::try_from(waiting).is_ok_and(|it| it < place.queue.most_waiting);
-            room.then(|| self.waiting.next_place(place.line, priority))
+            u32::try_from(waiting).is_ok_and(|it| it < place.queue.most_waiting)
         });
+        if room {
+            self.wait(call, turn);
+            self.waiting.keep(call);
+        }
         call::Input::MayEnter {
-            place,
+            place: self.waiting.place(call),
             snapshot: self.snapshot_of_answered(call),
         }
     }
@@ -74,12 +77,15 @@ impl Switch {
     }
 
     /// Tells the caller something, then music or silence.
-    pub(crate) fn say(&mut self, call: CallId, words: Words) {
+    pub(crate) fn say(&mut self, call: CallId, words: Words, call_back: bool) {
         let (Some(place), Some(leg)) = (self.queue_of(call), self.legs.key_of(call, LegNo::CALLER))
         else {
             return;
         };
-        let sounds = self.sounds(call, &place, words);
+        let mut sounds = self.sounds(call, &place, words);
+        if call_back && words.waits() {
+            sounds.push("queue-callback".into());
+        }
         let code = place.language.code();
         let sounds = sounds.into_iter().map(|name| format!("{code}/{name}"));
         self.order(Command::PlaySounds {
@@ -127,9 +133,6 @@ impl Switch {
                 sounds.push("queue-wait".into());
                 sounds.extend(spoken(u32::try_from(minutes).unwrap_or(1)));
             }
-        }
-        if place.queue.offers_call_back {
-            sounds.push("queue-callback".into());
         }
         sounds
     }

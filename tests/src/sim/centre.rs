@@ -103,6 +103,8 @@ pub struct Centre {
     pub(super) chance: Chance,
     pub(super) deaf: BTreeMap<SocketAddr, u32>,
     pub(super) at_once: (Duration, u32),
+    /// When each party is woken next, as far as it is told.
+    woken_at: BTreeMap<SocketAddr, Duration>,
 }
 
 impl Centre {
@@ -174,6 +176,7 @@ impl Centre {
             chance,
             deaf: BTreeMap::new(),
             at_once: (Duration::ZERO, 0),
+            woken_at: BTreeMap::new(),
         };
         centre.world.flags = flags;
         centre.boot();
@@ -356,6 +359,9 @@ impl Centre {
             Happening::ToParty(party, bytes) => self.deliver(party, &bytes),
             Happening::Party(party) => {
                 let now = self.now;
+                if self.woken_at.get(&party).is_some_and(|at| *at <= now) {
+                    self.woken_at.remove(&party);
+                }
                 if let Some(phone) = self.phones.get_mut(&party) {
                     phone.timer(now);
                 } else if let Some(caller) = self.callers.get_mut(&party) {
@@ -456,7 +462,9 @@ impl Centre {
                 self.later(Duration::from_millis(20), Happening::Media(self.life, key));
             }
         }
-        if let Some(next) = next {
+        let sooner = |next: &Duration| self.woken_at.get(&party).is_none_or(|at| next < at);
+        if let Some(next) = next.filter(sooner) {
+            self.woken_at.insert(party, next);
             self.at(next, Happening::Party(party));
         }
     }

@@ -113,17 +113,19 @@ pub(super) fn waited_in_vain(centre: &Centre) -> Vec<String> {
     let Some(healed) = centre.healed_at else {
         return Vec::new();
     };
-    let stays = stays(centre);
+    let idle = idle_times(centre);
     let mut found = Vec::new();
-    for (agent, from, to) in idle_times(centre) {
+    for (call, stay) in &stays(centre) {
+        let Some(from) = stay.from else { continue };
+        let to = stay.to.unwrap_or_else(|| centre.utc());
         let mut at = from.max(DAWN + healed) + MARGIN;
         while at < to {
-            for (call, stay) in &stays {
-                let may = serves(centre, agent, stay.line) && !stay.rests(agent, at);
-                if may && stay.waits_at(at) {
-                    let since = at.since(DAWN);
-                    found.push(format!("{call:?} waits at {since:?} while {agent} is idle"));
-                }
+            let may = |agent| serves(centre, agent, stay.line) && !stay.rests(agent, at);
+            let free = idle.iter().filter(|(_, times)| is_idle(times, at));
+            let passed = free.map(|(agent, _)| *agent).find(|agent| may(*agent));
+            if let Some(agent) = passed.filter(|_| stay.waits_at(at)) {
+                let since = at.since(DAWN);
+                found.push(format!("{call:?} waits at {since:?} while {agent} is idle"));
             }
             at = at + Duration::from_secs(1);
         }
@@ -131,15 +133,23 @@ pub(super) fn waited_in_vain(centre: &Centre) -> Vec<String> {
     found
 }
 
-/// When which agent was available.
-fn idle_times(centre: &Centre) -> Vec<(UserId, Utc, Utc)> {
-    let mut times = Vec::new();
-    for (place, changed) in centre.states.iter().enumerate() {
+/// Whether one of these times lasts for a while at this moment.
+fn is_idle(times: &[(Utc, Utc)], at: Utc) -> bool {
+    let begun = times.partition_point(|(from, _)| *from + MARGIN < at);
+    begun > 0 && at < times[begun - 1].1
+}
+
+/// When each agent was available, in order.
+fn idle_times(centre: &Centre) -> BTreeMap<UserId, Vec<(Utc, Utc)>> {
+    let mut times: BTreeMap<UserId, Vec<(Utc, Utc)>> = BTreeMap::new();
+    for changed in &centre.states {
+        let times = times.entry(changed.agent).or_default();
+        // What was open until now ends.
+        if let Some(last) = times.last_mut() {
+            last.1 = last.1.min(changed.since);
+        }
         if changed.state == AgentState::Available {
-            let mut later = centre.states[place + 1..].iter();
-            let next = later.find(|it| it.agent == changed.agent);
-            let to = next.map_or(centre.utc(), |next| next.since);
-            times.push((changed.agent, changed.since, to));
+            times.push((changed.since, centre.utc()));
         }
     }
     times
@@ -152,7 +162,8 @@ pub(super) fn out_of_turn(centre: &Centre) -> Vec<String> {
     // A reservation that is refused costs a turn and stands in no journal.
     let healed = centre.healed_at.map(|at| DAWN + at + MARGIN);
     let granted = |at: &Utc| centre.grants_all || healed.is_some_and(|healed| *at > healed);
-    for (call, stay) in &stays {
+    let waited: Vec<_> = stays.iter().filter(|(_, it)| it.from.is_some()).collect();
+    for (call, stay) in &waited {
         for (agent, at, _, rule) in stay.offers.iter().filter(|it| granted(&it.1)) {
             let Some(from) = stay.from.filter(|from| from <= at) else {
                 continue;
@@ -160,7 +171,7 @@ pub(super) fn out_of_turn(centre: &Centre) -> Vec<String> {
             if !matches!(rule, Rule::Skilled { .. }) {
                 continue;
             }
-            let passed = stays.iter().find(|(who, other)| {
+            let passed = waited.iter().find(|(who, other)| {
                 let mut denied = centre.world.denied.iter();
                 if denied.any(|(call, when)| call == *who && within(*at, *when)) {
                     return false;

@@ -9,19 +9,19 @@ use super::{
     centre::{Centre, Happening},
     company::exchange,
     network::Network,
+    phone::Phone,
 };
 
 impl Centre {
     pub(super) fn second(&mut self) {
         self.later(Duration::from_secs(1), Happening::Second);
-        let (phones, callers) = (&self.phones, &self.callers);
-        let sends = |media: SocketAddr| {
-            callers
-                .values()
-                .any(|caller| caller.media == media && caller.sends())
-                || phones.values().any(|phone| phone.sends_from(media))
-        };
-        for event in self.plane.silent(self.now, sends) {
+        let callers = self.callers.values().filter(|caller| caller.sends());
+        let mut sending: BTreeSet<SocketAddr> = callers.map(|caller| caller.media).collect();
+        sending.extend(self.phones.values().flat_map(Phone::sending));
+        for event in self
+            .plane
+            .silent(self.now, |media| sending.contains(&media))
+        {
             self.input(Input::Media(event));
         }
         for event in self.plane.played(self.now) {
@@ -151,9 +151,8 @@ impl Centre {
                 .values()
                 .any(|happening| matches!(happening, Happening::Heal));
             if healed {
-                self.run(Duration::from_secs(3_600), |centre| {
-                    centre.healed_at.is_some()
-                });
+                let within = self.now + Duration::from_secs(3_600);
+                self.run(within, |centre| centre.healed_at.is_some());
             } else {
                 self.heal();
             }

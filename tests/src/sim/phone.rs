@@ -142,17 +142,15 @@ impl Phone {
         }
     }
 
-    /// True if something of the telephone sends sound from this address.
-    pub fn sends_from(&self, media: SocketAddr) -> bool {
-        let talks = |call: &PhoneCall| call.media == media && call.answered && !call.over;
-        self.alive
-            && self.calls.iter().any(|call| {
-                talks(call)
-                    && call
-                        .talk
-                        .as_ref()
-                        .is_none_or(|talk| !talk.holding && !talk.over)
-            })
+    /// From where the telephone sends sound.
+    pub fn sending(&self) -> impl Iterator<Item = SocketAddr> {
+        let talks = |call: &&PhoneCall| {
+            let talk = call.talk.as_ref();
+            let speaks = talk.is_none_or(|talk| !talk.holding && !talk.over);
+            call.answered && !call.over && speaks
+        };
+        let calls = self.calls.iter().filter(|_| self.alive);
+        calls.filter(talks).map(|call| call.media)
     }
 
     /// Loses power now.
