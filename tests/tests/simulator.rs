@@ -33,6 +33,7 @@ const WANTED: &[&str] = &[
     "ended: nobody_answered",
     "ended: nobody_free",
     "ended: signalling_lost",
+    "ended: transferred",
     "ended: unreachable",
     "offer ended: Busy",
     "offer ended: CallerGone",

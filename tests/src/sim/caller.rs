@@ -16,7 +16,7 @@ pub struct Intent {
     /// Gives up after this long without an answer.
     pub patience: Duration,
     /// What happens in the conversation.
-    pub talking: super::phone::Talking,
+    pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
     /// Presses 1 this long after the answer.
@@ -28,7 +28,7 @@ impl Intent {
     pub fn patient() -> Self {
         Self {
             patience: Duration::from_secs(120),
-            talking: super::phone::Talking::Stay,
+            talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
         }
@@ -36,7 +36,7 @@ impl Intent {
 
     /// Drawn from the seed.
     pub fn drawn(chance: &mut Chance) -> Self {
-        use super::phone::Talking;
+        use super::Talking;
         let after = chance.millis(10, 45_000);
         Self {
             patience: match chance.below(10) {
@@ -359,7 +359,7 @@ impl Caller {
     }
 
     fn talk_begins(&mut self, now: Duration, response: &Message, request: &Message) {
-        use super::phone::Talking;
+        use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
         self.reliable.acknowledge(response, request, &branch);
@@ -374,7 +374,7 @@ impl Caller {
         self.acts.extend(presses);
         match self.intent.talking {
             // Callers have nobody to transfer to.
-            Talking::Stay | Talking::Transfer { .. } => self
+            Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self
                 .acts
                 .push((now + Duration::from_secs(150), Act::HangUp)),
             Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp)),

@@ -14,7 +14,7 @@ use super::{
         is_dialling, line_number, short_number,
     },
     connections::Connections,
-    message::{Message, number_of},
+    message::{Message, number_of, tag_of},
     network::Network,
     phone::Phone,
     plane::Plane,
@@ -73,6 +73,8 @@ pub struct Centre {
     pub media_of: BTreeMap<SocketAddr, String>,
     /// The last told state of each agent.
     pub agents: BTreeMap<UserId, AgentChanged>,
+    /// When a telephone wanted two joined, and where it heard them.
+    pub joins: Vec<(Duration, SocketAddr, SocketAddr)>,
     /// Every change of an agent's state, in order.
     pub states: Vec<AgentChanged>,
     /// Every reservation is granted in time, before the healing too.
@@ -150,6 +152,7 @@ impl Centre {
             wire: Vec::new(),
             media_of: BTreeMap::new(),
             agents: BTreeMap::new(),
+            joins: Vec::new(),
             states: Vec::new(),
             grants_all: {
                 let troubles = &setup.troubles;
@@ -419,11 +422,14 @@ impl Centre {
     pub(super) fn pump(&mut self, party: SocketAddr) {
         // A client behind a gateway is known by the number called, a telephone's call by the number shown.
         let mut named_by = "From";
-        let mut keys = Vec::new();
+        let (mut keys, mut asker) = (Vec::new(), None);
         let (out, next) = if let Some(phone) = self.phones.get_mut(&party) {
             if phone.is_gateway {
                 named_by = "To";
             }
+            let joins = std::mem::take(&mut phone.joins).into_iter();
+            self.joins.extend(joins.map(|(a, b)| (self.now, a, b)));
+            asker = self.owners.get(&party).copied();
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
             let ours = caller.talk.as_ref().and_then(|talk| talk.remote_media);
@@ -436,6 +442,12 @@ impl Centre {
             if let (Some(media), false) = (message.media(), message.is_request()) {
                 self.media_of
                     .insert(media, number_of(message.text(named_by)));
+            }
+            // A telephone that asks a colleague is known by its user's short number.
+            let begins = message.is_request() && tag_of(message.text("To")).is_none();
+            if let (true, Some(media), Some(asker)) = (begins, message.media(), asker) {
+                let agent = usize::try_from(asker.0 - 1).unwrap_or(0);
+                self.media_of.insert(media, short_number(agent));
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));

@@ -1,9 +1,76 @@
 //! What people do whose telephones ring, drawn from the seed.
 
-use super::{
-    chance::Chance,
-    phone::{Answering, Talking},
-};
+use std::time::Duration;
+
+use super::{chance::Chance, consulting::Manner};
+
+/// What the person at the telephone does when it rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Takes the call.
+    Answer {
+        /// After this long.
+        after: Duration,
+        /// And then.
+        then: Talking,
+    },
+    /// Declines, or the phone does.
+    Refuse {
+        /// After this long.
+        after: Duration,
+        /// With this status.
+        status: u16,
+    },
+    /// Lets it ring.
+    Ignore,
+    /// The phone does not say a word.
+    Silent,
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+}
+
+/// What the person does in the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talking {
+    /// Talks until the client hangs up.
+    Stay,
+    /// Hangs up.
+    HangUp {
+        /// After this long.
+        after: Duration,
+    },
+    /// Holds the client, comes back, and hangs up in the end.
+    Hold {
+        /// After this long.
+        after: Duration,
+        /// For this long.
+        length: Duration,
+        /// From coming back to hanging up.
+        rest: Duration,
+    },
+    /// The phone loses power.
+    Crash {
+        /// After this long.
+        after: Duration,
+    },
+    /// Hands the client to a colleague, as the script says to whom.
+    Transfer {
+        /// After this long.
+        after: Duration,
+        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
+        at_once: bool,
+    },
+    /// Asks a colleague about the client, as the script says whom, and then joins the two.
+    Consult {
+        /// After this long.
+        after: Duration,
+        /// How.
+        manner: Manner,
+    },
+}
 
 /// What an agent does.
 pub(super) fn drawn_answering(chance: &mut Chance) -> Answering {
@@ -50,13 +117,22 @@ pub(super) fn drawn_client(chance: &mut Chance) -> Answering {
 fn drawn_talking(chance: &mut Chance) -> Talking {
     let after = chance.millis(100, 40_000);
     match chance.below(100) {
-        0..40 => Talking::Stay,
-        40..70 => Talking::HangUp { after },
-        70..78 => Talking::Transfer {
+        0..36 => Talking::Stay,
+        36..62 => Talking::HangUp { after },
+        62..70 => Talking::Transfer {
             after,
             at_once: chance.permille(500),
         },
-        78..92 => Talking::Hold {
+        70..80 => Talking::Consult {
+            after,
+            manner: Manner {
+                asks: chance.millis(0, 15_000),
+                waits: chance.permille(700),
+                by_question: chance.permille(300),
+                at_once: chance.permille(300),
+            },
+        },
+        80..93 => Talking::Hold {
             after,
             length: chance.millis(200, 60_000),
             rest: chance.millis(500, 10_000),

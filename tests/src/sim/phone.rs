@@ -4,79 +4,21 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use super::{
     chance::Chance,
+    consulting::{Manner, Question},
     digest,
     message::{Message, number_of, sdp, tag_of},
-    mood::{drawn_answering, drawn_client},
+    mood::{Answering, Talking, drawn_answering, drawn_client},
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
 };
 
 const REGISTER_SECS: u64 = 60;
 
-/// What the person at the telephone does when it rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answering {
-    /// Takes the call.
-    Answer {
-        /// After this long.
-        after: Duration,
-        /// And then.
-        then: Talking,
-    },
-    /// Declines, or the phone does.
-    Refuse {
-        /// After this long.
-        after: Duration,
-        /// With this status.
-        status: u16,
-    },
-    /// Lets it ring.
-    Ignore,
-    /// The phone does not say a word.
-    Silent,
-    /// The phone loses power.
-    Crash {
-        /// After this long.
-        after: Duration,
-    },
-}
-
-/// What the person does in the conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Talking {
-    /// Talks until the client hangs up.
-    Stay,
-    /// Hangs up.
-    HangUp {
-        /// After this long.
-        after: Duration,
-    },
-    /// Holds the client, comes back, and hangs up in the end.
-    Hold {
-        /// After this long.
-        after: Duration,
-        /// For this long.
-        length: Duration,
-        /// From coming back to hanging up.
-        rest: Duration,
-    },
-    /// The phone loses power.
-    Crash {
-        /// After this long.
-        after: Duration,
-    },
-    /// Hands the client to a colleague, as the script says to whom.
-    Transfer {
-        /// After this long.
-        after: Duration,
-        /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
-        at_once: bool,
-    },
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Act {
+pub(super) enum Act {
     Transfer(String),
+    Consult(String, Manner),
+    Join(String),
     Register,
     Ring(String),
     Answer(String, Talking),
@@ -122,7 +64,13 @@ pub struct Phone {
     /// What it was told of its transfers, in order.
     pub told: Vec<String>,
     /// Calls that it hangs up as soon as their transfer is accepted.
-    leaves: Vec<String>,
+    pub(super) leaves: Vec<String>,
+    /// Its questions to colleagues, in order.
+    pub questions: Vec<Question>,
+    /// What it says in place of the dialog that a transfer is to replace.
+    pub says: Option<String>,
+    /// Where it hears the two whom it wants joined, if that is not noted yet.
+    pub(super) joins: Vec<(SocketAddr, SocketAddr)>,
     /// It is to be left alone: no more refreshing of its registration.
     pub retired: bool,
     /// Registered, as far as it knows.
@@ -139,13 +87,13 @@ pub struct Phone {
     pub registrar: VecDeque<(u16, (String, String))>,
     /// The transaction layer.
     pub reliable: Reliable,
-    password: String,
-    switch: SocketAddr,
-    chance: Chance,
+    pub(super) password: String,
+    pub(super) switch: SocketAddr,
+    pub(super) chance: Chance,
     cseq: u32,
     boots: u32,
-    next_port: u16,
-    acts: Vec<(Duration, Act)>,
+    pub(super) next_port: u16,
+    pub(super) acts: Vec<(Duration, Act)>,
 }
 
 impl Phone {
@@ -166,6 +114,9 @@ impl Phone {
             colleagues: VecDeque::new(),
             told: Vec::new(),
             leaves: Vec::new(),
+            questions: Vec::new(),
+            says: None,
+            joins: Vec::new(),
             retired: false,
             registered: false,
             mu_law_only: false,
@@ -198,14 +149,11 @@ impl Phone {
     /// True if something of the telephone sends sound from this address.
     pub fn sends_from(&self, media: SocketAddr) -> bool {
         let talks = |call: &PhoneCall| call.media == media && call.answered && !call.over;
-        self.alive
-            && self.calls.iter().any(|call| {
-                talks(call)
-                    && call
-                        .talk
-                        .as_ref()
-                        .is_none_or(|talk| !talk.holding && !talk.over)
-            })
+        let called = self.calls.iter().any(|call| {
+            let talk = call.talk.as_ref();
+            talks(call) && talk.is_none_or(|talk| !talk.holding && !talk.over)
+        });
+        self.alive && (called || self.questions.iter().any(|it| it.sends_from(media)))
     }
 
     /// Loses power now.
@@ -213,6 +161,7 @@ impl Phone {
         self.alive = false;
         self.registered = false;
         self.calls.clear();
+        self.questions.clear();
         self.reliable = Reliable::default();
         self.acts.clear();
         if !self.retired {
@@ -230,6 +179,10 @@ impl Phone {
         for id in ids {
             self.act(now, Act::HangUp(id));
         }
+        let asked = self.questions.iter().map(|it| it.call_id().to_owned());
+        for id in asked.collect::<Vec<_>>() {
+            self.hang_up_question(now, &id);
+        }
     }
 
     /// When [`Phone::timer`] has something to do.
@@ -243,7 +196,10 @@ impl Phone {
         for lost in self.reliable.timer(now) {
             match lost {
                 Lost::Answer(request) if request.method() == "REGISTER" => self.again(now, 5),
-                Lost::Answer(request) => self.end(request.text("Call-ID")),
+                Lost::Answer(request) => {
+                    self.end(request.text("Call-ID"));
+                    self.question_lost(request.text("Call-ID"));
+                }
                 Lost::Ack(answer) => {
                     // RFC 3261 §13.3.1.4: no ACK, so the dialog is ended.
                     let call_id = answer.text("Call-ID").to_owned();
@@ -272,8 +228,10 @@ impl Phone {
         }
     }
 
-    fn act(&mut self, now: Duration, act: Act) {
+    pub(super) fn act(&mut self, now: Duration, act: Act) {
         match act {
+            Act::Consult(call, manner) => self.consult(now, &call, manner),
+            Act::Join(question) => self.join(now, &question),
             Act::Register => self.register(now, None),
             Act::Crash => self.crash(now),
             Act::Boot => {
@@ -307,7 +265,11 @@ impl Phone {
         }
     }
 
-    fn talk(&mut self, call_id: &str, act: impl FnOnce(&mut Talk, &mut Reliable, &mut Chance)) {
+    pub(super) fn talk(
+        &mut self,
+        call_id: &str,
+        act: impl FnOnce(&mut Talk, &mut Reliable, &mut Chance),
+    ) {
         let call = self
             .calls
             .iter_mut()
@@ -380,6 +342,9 @@ impl Phone {
             }
             return;
         }
+        if self.question_asked(now, request) {
+            return;
+        }
         let Some(call) = self
             .calls
             .iter_mut()
@@ -410,9 +375,7 @@ impl Phone {
             talk.asked(now, request, &mut self.reliable);
             call.over |= talk.over;
             if request.method() == "NOTIFY" {
-                let fragment = request.body.lines().next().unwrap_or_default();
-                let status = fragment.split(' ').nth(1).unwrap_or_default();
-                self.told.push(format!("notify {status}"));
+                self.notified(now, request);
             }
         } else {
             self.reliable
@@ -505,6 +468,9 @@ impl Phone {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
                 Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
+                Talking::Consult { after, manner } => {
+                    self.acts.push((now + after, Act::Consult(id, manner)));
+                }
                 Talking::Transfer { after, at_once } => {
                     if at_once {
                         self.leaves.push(id.clone());
@@ -533,14 +499,14 @@ impl Phone {
         if request.method() == "REGISTER" {
             return self.registered(now, response, request);
         }
+        if request.method() == "REFER" && status >= 200 {
+            self.transfer_answered(now, status, request.text("Call-ID"));
+        }
+        if self.question_answered(now, response, request) {
+            return;
+        }
         if status >= 200 {
             let call_id = request.text("Call-ID").to_owned();
-            if request.method() == "REFER" {
-                self.told.push(status.to_string());
-                if status < 300 && self.leaves.contains(&call_id) {
-                    self.act(now, Act::HangUp(call_id.clone()));
-                }
-            }
             self.talk(&call_id, |talk, reliable, chance| {
                 talk.answered(response, request, reliable, chance);
             });
