@@ -108,6 +108,8 @@ pub struct Caller {
     pub cancelled: bool,
     /// Keys that were pressed and are not under way yet.
     pub pressed: Option<char>,
+    /// A header that the INVITE has besides the usual ones.
+    pub header: Option<(String, String)>,
     /// The transaction layer.
     pub reliable: Reliable,
     line: String,
@@ -141,6 +143,7 @@ impl Caller {
             outcome: None,
             cancelled: false,
             pressed: None,
+            header: None,
             reliable: Reliable::default(),
             line: line.to_owned(),
             account: None,
@@ -240,7 +243,11 @@ impl Caller {
         let uri = format!("sip:{}@{switch}", self.line);
         let account = self.account.as_ref().map(|(user, _)| user);
         let from = account.unwrap_or(&self.number);
-        let invite = Message::request("INVITE", &uri, self.address, &branch)
+        let mut invite = Message::request("INVITE", &uri, self.address, &branch);
+        if let Some((name, value)) = &self.header {
+            invite = invite.with(name, value);
+        }
+        let invite = invite
             .with(
                 "From",
                 format!("<sip:{from}@{ip}>;tag={}", self.chance.word()),
@@ -268,6 +275,9 @@ impl Caller {
         let mut invite = Message::request("INVITE", &uri, self.address, &branch);
         for name in ["From", "To", "Call-ID"] {
             invite = invite.with(name, refused.text(name));
+        }
+        if let Some((name, value)) = &self.header {
+            invite = invite.with(name, value);
         }
         let invite = invite
             .with("CSeq", "2 INVITE")

@@ -278,6 +278,24 @@ impl Centre {
         self.pump(caller);
     }
 
+    /// A telephone orders a transfer in one of its dialogs now.
+    pub fn refer(&mut self, phone: SocketAddr, call_id: &str, to: &str) {
+        let now = self.now;
+        if let Some(phone) = self.phones.get_mut(&phone) {
+            phone.refer(now, call_id, to);
+        }
+        self.pump(phone);
+    }
+
+    /// A telephone hangs up whatever it talks of now.
+    pub fn hang_up(&mut self, phone: SocketAddr) {
+        let now = self.now;
+        if let Some(phone) = self.phones.get_mut(&phone) {
+            phone.hang_up_all(now);
+        }
+        self.pump(phone);
+    }
+
     /// Kills the process now and starts it again after a moment.
     pub fn kill(&mut self) {
         self.at(self.now, Happening::Kill);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     digest,
     message::{Message, sdp, tag_of},
-    phone::{Act, Phone},
+    phone::{Act, Phone, PhoneCall},
     talk::Talk,
 };
 
@@ -43,7 +43,8 @@ pub struct Question {
 }
 
 impl Question {
-    pub(super) fn call_id(&self) -> &str {
+    /// Its Call-ID.
+    pub fn call_id(&self) -> &str {
         self.invite.text("Call-ID")
     }
 
@@ -74,7 +75,7 @@ impl Phone {
 
     /// Puts the client on hold and dials the next colleague.
     pub(super) fn consult(&mut self, now: Duration, client: &str, manner: Manner) {
-        let talks = |call: &&super::phone::PhoneCall| {
+        let talks = |call: &&PhoneCall| {
             let talk = call.talk.as_ref();
             call.invite.text("Call-ID") == client && talk.is_some_and(|talk| !talk.over)
         };
@@ -219,19 +220,18 @@ impl Phone {
 
     /// Tells the exchange to join the client with the colleague.
     pub(super) fn join(&mut self, now: Duration, question: &str) {
-        let (host, says) = (self.switch.ip(), self.says.clone());
+        let host = self.switch.ip();
         let Some(question) = self.question(question) else {
             return;
         };
         let (id, client) = (question.call_id().to_owned(), question.client.clone());
         let by_question = question.manner.by_question && question.talk.is_some();
-        let (colleague, media) = (question.colleague.clone(), question.media);
-        let their_end = question.over && says.is_none();
-        let name = says.or_else(|| question.named());
+        let colleague = question.colleague.clone();
+        let (over, name) = (question.over, question.named());
         let calls = self.calls.iter();
         let call = calls.filter(|it| it.invite.text("Call-ID") == client);
         let talk = call.filter_map(|it| it.talk.as_ref()).next();
-        let talk = talk.filter(|talk| !talk.over && !their_end);
+        let talk = talk.filter(|talk| !talk.over && !over);
         let (Some(talk), Some(name)) = (talk, name) else {
             return self.drop_question(now, &id);
         };
@@ -239,7 +239,6 @@ impl Phone {
             true => (talk.named(), id.clone()),
             false => (name, client),
         };
-        self.joins.push((talk.media, media));
         let to = format!("<sip:{colleague}@{host}?Replaces={name}>");
         if let Some(question) = self.question(&id) {
             question.referred = true;
@@ -247,7 +246,17 @@ impl Phone {
         self.refer(now, &within, &to);
     }
 
-    fn refer(&mut self, now: Duration, within: &str, to: &str) {
+    /// Orders a transfer in the dialog with this Call-ID.
+    pub fn refer(&mut self, now: Duration, within: &str, to: &str) {
+        let mut asked = self.questions.iter();
+        let question = asked.find(|it| it.client == within || it.call_id() == within);
+        if let Some(question) = question.filter(|_| to.contains("Replaces")) {
+            let of_client = |call: &&PhoneCall| call.invite.text("Call-ID") == question.client;
+            let talk = self.calls.iter().find(of_client);
+            let talk = talk.and_then(|call| call.talk.as_ref());
+            self.joins
+                .extend(talk.map(|talk| (talk.media, question.media)));
+        }
         let questions = self.questions.iter_mut();
         let mut asked = questions.filter(|it| it.call_id() == within);
         if let Some(talk) = asked.find_map(|it| it.talk.as_mut()) {
@@ -261,7 +270,8 @@ impl Phone {
     /// The question whose transfer was ordered in this dialog.
     fn question_of(&self, call_id: &str) -> Option<(String, String, Manner)> {
         let mut questions = self.questions.iter().rev();
-        let found = questions.find(|it| it.client == call_id || it.call_id() == call_id)?;
+        let of = |it: &&Question| it.client == call_id || it.call_id() == call_id;
+        let found = questions.find(|it| it.referred && of(it))?;
         let id = found.call_id().to_owned();
         Some((id, found.client.clone(), found.manner))
     }

@@ -67,8 +67,6 @@ pub struct Phone {
     pub(super) leaves: Vec<String>,
     /// Its questions to colleagues, in order.
     pub questions: Vec<Question>,
-    /// What it says in place of the dialog that a transfer is to replace.
-    pub says: Option<String>,
     /// Where it hears the two whom it wants joined, if that is not noted yet.
     pub(super) joins: Vec<(SocketAddr, SocketAddr)>,
     /// It is to be left alone: no more refreshing of its registration.
@@ -115,7 +113,6 @@ impl Phone {
             told: Vec::new(),
             leaves: Vec::new(),
             questions: Vec::new(),
-            says: None,
             joins: Vec::new(),
             retired: false,
             registered: false,

@@ -105,6 +105,11 @@ impl Talk {
         }
     }
 
+    /// From of our requests, tag included.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
     /// What a transfer says to name this dialog (RFC 3891).
     pub fn named(&self) -> String {
         let tags = [&self.remote, &self.local].map(|value| tag_of(value).unwrap_or_default());

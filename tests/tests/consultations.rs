@@ -1,0 +1,576 @@
+//! A colleague is asked about a client and then handed the client, moment by moment, in the simulated call centre.
+
+use std::{net::SocketAddr, time::Duration};
+
+use call::{Cause, EventKind, Party};
+use model::{AgentState, CallId, Rule, UserId};
+use tests::sim::{
+    Answering, Centre, Dialled, Intent, Outcome, Store, Talking,
+    company::{phone_address, short_number},
+    consulting::{Manner, escaped},
+    invariants::violations,
+    message::tag_of,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(1_000);
+
+/// Asks for 3 s and then orders the transfer in the conversation with the client.
+const PLAIN: Manner = Manner {
+    asks: Duration::from_secs(3),
+    waits: true,
+    by_question: false,
+    at_once: false,
+};
+
+fn answers_after(secs: u64, then: Talking) -> Answering {
+    let after = Duration::from_secs(secs);
+    Answering::Answer { after, then }
+}
+
+/// Asks without ever ordering the transfer.
+fn only_asks() -> Manner {
+    Manner {
+        asks: LONG,
+        ..PLAIN
+    }
+}
+
+/// A story of a client, of the agent who has the client, and of the colleague who is asked.
+struct Story {
+    centre: Centre,
+    client: SocketAddr,
+    asker: SocketAddr,
+    colleague: SocketAddr,
+}
+
+/// The first of the agents who is offered the line talks to the client, and asks the next one after 3 s.
+fn asked(agents: usize, manner: Manner, answering: Answering) -> Story {
+    let mut centre = Centre::calm(agents, 1);
+    assert!(centre.run(SOON, |centre| {
+        centre.phones.values().all(|phone| phone.registered)
+    }));
+    let client = centre.place(centre.now, 0, Intent::patient());
+    let after = Duration::from_secs(3);
+    for phone in centre.phones.values_mut().filter(|it| !it.is_gateway) {
+        let then = Talking::Consult { after, manner };
+        phone.script.push_back(answers_after(1, then));
+    }
+    let rung = |centre: &Centre| {
+        (0..agents).find(|agent| !centre.phones[&phone_address(*agent, 0)].calls.is_empty())
+    };
+    let until = centre.now + SOON;
+    assert!(centre.run(until, |centre| rung(centre).is_some()));
+    let first = rung(&centre).expect("somebody is rung");
+    let second = (first + 1) % agents;
+    let [asker, colleague] = [first, second].map(|agent| phone_address(agent, 0));
+    for phone in centre.phones.values_mut() {
+        phone.script.retain(|_| phone.address == asker);
+    }
+    let phone = centre.phones.get_mut(&asker).expect("a telephone");
+    phone.colleagues = [short_number(second)].into();
+    let phone = centre.phones.get_mut(&colleague).expect("a telephone");
+    phone.script.push_back(answering);
+    Story {
+        centre,
+        client,
+        asker,
+        colleague,
+    }
+}
+
+/// The same once asker and colleague talk.
+fn asking(agents: usize, manner: Manner, then: Talking) -> Story {
+    let mut story = asked(agents, manner, answers_after(2, then));
+    let asker = story.asker;
+    story.until("the colleague is not asked", |centre| {
+        let mut questions = centre.phones[&asker].questions.iter();
+        questions.any(|question| question.talk.is_some())
+    });
+    // The ACK arrives, and what was said is in the journal.
+    story.goes_on(1);
+    story
+}
+
+impl Story {
+    fn until(&mut self, what: &str, done: impl Fn(&Centre) -> bool) {
+        let until = self.centre.now + SOON;
+        assert!(self.centre.run(until, done), "{what}");
+    }
+
+    fn goes_on(&mut self, secs: u64) {
+        let end = self.centre.now + Duration::from_secs(secs);
+        self.centre.run(end, |_| false);
+    }
+
+    fn sent_to(&self, party: SocketAddr, start: &str) -> usize {
+        sent_to(&self.centre, party, start)
+    }
+
+    fn told(&self) -> Vec<&str> {
+        let told = self.centre.phones[&self.asker].told.iter();
+        told.map(String::as_str).collect()
+    }
+
+    fn user_of(&self, phone: SocketAddr) -> UserId {
+        self.centre.owners[&phone]
+    }
+
+    /// The calls in the order in which they came into the journal: with the client, and with the colleague.
+    fn calls(&self) -> Vec<CallId> {
+        let journal = self.centre.world.journal.iter();
+        let mut calls: Vec<CallId> = journal.map(|event| event.call).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        calls
+    }
+
+    fn facts(&self, call: usize) -> Vec<&EventKind> {
+        let call = self.calls()[call];
+        let journal = self.centre.world.journal.iter();
+        let its = journal.filter(|event| event.call == call);
+        its.map(|event| &event.kind).collect()
+    }
+
+    fn names(&self, call: usize) -> Vec<&'static str> {
+        self.facts(call).iter().map(|kind| kind.name()).collect()
+    }
+
+    fn end_of(&self, call: usize) -> (Cause, bool) {
+        let mut facts = self.facts(call).into_iter();
+        let end = facts.find_map(|kind| match kind {
+            EventKind::Ended { cause, missed, .. } => Some((*cause, *missed)),
+            _ => None,
+        });
+        end.expect("the call ended")
+    }
+
+    /// Who is heard by the client: a telephone.
+    fn client_hears(&self) -> Option<SocketAddr> {
+        let talk = self.centre.callers[&self.client].talk.as_ref()?;
+        let far = self.centre.plane.heard_at(talk.remote_media?)?;
+        let mut phones = self.centre.phones.keys();
+        phones.find(|phone| phone.ip() == far.ip()).copied()
+    }
+
+    /// The Call-IDs of the asker's conversations: with the client, and with the colleague.
+    fn dialogs(&self) -> [String; 2] {
+        let phone = &self.centre.phones[&self.asker];
+        let client = phone.calls[0].invite.text("Call-ID").to_owned();
+        [client, phone.questions[0].call_id().to_owned()]
+    }
+
+    fn question(&self) -> String {
+        let named = self.centre.phones[&self.asker].questions[0].named();
+        named.expect("there is a dialog")
+    }
+
+    /// The asker orders a transfer in the conversation with the client.
+    fn refer(&mut self, replaces: &str) {
+        let (phone, [client, _]) = (self.asker, self.dialogs());
+        let to = format!("<sip:ringbook@10.0.0.1?Replaces={replaces}>");
+        self.centre.refer(phone, &client, &to);
+    }
+
+    fn ends_well(&mut self, outcome: Outcome) {
+        self.centre.run_until_quiet();
+        assert_eq!(violations(&self.centre), Vec::<String>::new());
+        let client = &self.centre.callers[&self.client];
+        assert_eq!(client.outcome, Some(outcome));
+    }
+}
+
+fn sent_to(centre: &Centre, party: SocketAddr, start: &str) -> usize {
+    let to = |r: &&tests::sim::wire::Record| {
+        !r.incoming && r.party == party && r.message.start.starts_with(start)
+    };
+    centre.wire.iter().filter(to).count()
+}
+
+/// What the journal tells of the conversation with the client.
+const HANDED_OVER: [&str; 14] = [
+    "call.arrived",
+    "call.offered",
+    "call.ringing",
+    "offer.accepted",
+    "line.answered",
+    "conversation.started",
+    "call.updated",
+    "transfer.begun",
+    "call.offered",
+    "offer.accepted",
+    "call.transferred",
+    "call.updated",
+    "call.ended",
+    "recording.ready",
+];
+
+#[test]
+fn client_and_colleague_talk_in_one_conversation_after_either_way_to_say_it() {
+    for by_question in [false, true] {
+        let manner = Manner {
+            by_question,
+            ..PLAIN
+        };
+        let mut story = asking(2, manner, Talking::Stay);
+        let (asker, colleague) = (story.asker, story.colleague);
+        let of_asker = Some(AgentState::Talking {
+            call: story.calls()[0],
+        });
+        let state = |story: &Story, phone| {
+            let agents = &story.centre.agents;
+            agents.get(&story.user_of(phone)).map(|it| it.state)
+        };
+        assert_eq!(state(&story, asker), of_asker);
+        story.until("they are not joined", |centre| {
+            sent_to(centre, asker, "BYE") == 2
+        });
+        story.goes_on(5);
+        assert_eq!(story.told(), ["202", "notify 100", "notify 200"]);
+        assert_eq!(story.client_hears(), Some(colleague));
+        assert_eq!(story.sent_to(colleague, "BYE"), 0);
+        assert_eq!(story.sent_to(colleague, "INVITE"), 1);
+        let talking = |call: usize| AgentState::Talking {
+            call: story.calls()[call],
+        };
+        assert_eq!(state(&story, asker), Some(AgentState::Available));
+        assert_eq!(state(&story, colleague), Some(talking(0)));
+        let user = story.user_of(colleague);
+        let states = story.centre.states.iter().rev();
+        let mut states = states.filter(|it| it.agent == user).map(|it| it.state);
+        let last = [states.next(), states.next()];
+        assert_eq!(last, [Some(talking(0)), Some(talking(1))], "never free");
+        let reserved: Vec<_> = story.centre.world.ledger.iter().collect();
+        assert_eq!(reserved, [(&user, &story.calls()[0])]);
+        assert!(story.centre.world.cards.contains(&(story.calls()[0], user)));
+        let client = story.client;
+        story.centre.leave(client);
+        story.ends_well(Outcome::HungUp);
+        let recorded = story.names(0).contains(&"recording.ready");
+        let expected = HANDED_OVER.len() - usize::from(!recorded);
+        assert_eq!(story.names(0), HANDED_OVER[..expected]);
+        assert_eq!(story.end_of(0), (Cause::HungUp, false));
+        assert_eq!(story.end_of(1), (Cause::Transferred, false));
+        let by = story.user_of(asker);
+        let rules = story.facts(0).into_iter().filter_map(|kind| match kind {
+            EventKind::Offered {
+                rule, explanation, ..
+            } => Some((*rule, explanation.considered.len())),
+            _ => None,
+        });
+        assert_eq!(rules.last(), Some((Rule::Transferred { by }, 1)));
+    }
+}
+
+#[test]
+fn whoever_handed_over_has_a_wrap_up_time() {
+    let mut story = asking(2, PLAIN, Talking::Stay);
+    story.centre.change_directory(|directory| {
+        for agent in &mut directory.agents {
+            agent.wrap_up_secs = 30;
+        }
+    });
+    let (asker, call) = (story.asker, story.calls()[0]);
+    story.until("they are not joined", |centre| {
+        sent_to(centre, asker, "BYE") == 2
+    });
+    let state = story.centre.agents[&story.user_of(asker)].state;
+    assert_eq!(state, AgentState::WrapUp { call });
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn the_colleague_is_handed_the_client_while_the_question_still_rings() {
+    let manner = Manner {
+        waits: false,
+        ..PLAIN
+    };
+    let mut story = asked(2, manner, answers_after(30, Talking::Stay));
+    let (asker, colleague) = (story.asker, story.colleague);
+    let phone = story
+        .centre
+        .phones
+        .get_mut(&colleague)
+        .expect("a telephone");
+    phone.script.push_back(answers_after(2, Talking::Stay));
+    story.until("they are not joined", |centre| {
+        sent_to(centre, asker, "BYE") == 1
+    });
+    story.goes_on(5);
+    let told = ["202", "notify 100", "notify 180", "notify 200"];
+    assert_eq!(story.told(), told);
+    assert_eq!(story.sent_to(colleague, "CANCEL"), 1);
+    assert_eq!(story.sent_to(asker, "SIP/2.0 487"), 1);
+    assert_eq!(story.client_hears(), Some(colleague));
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+    assert_eq!(story.end_of(1), (Cause::Transferred, true));
+}
+
+#[test]
+fn whoever_hands_over_hangs_up_both_at_once() {
+    let manner = Manner {
+        at_once: true,
+        ..PLAIN
+    };
+    let mut story = asking(2, manner, Talking::Stay);
+    let asker = story.asker;
+    story.until("the order is not taken", |centre| {
+        !centre.phones[&asker].told.is_empty()
+    });
+    story.goes_on(5);
+    assert_eq!(story.client_hears(), Some(story.colleague));
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn whoever_asks_hangs_up_both_without_handing_over() {
+    let mut story = asking(2, only_asks(), Talking::Stay);
+    let (asker, colleague) = (story.asker, story.colleague);
+    story.centre.hang_up(asker);
+    story.until("the colleague is not told", |centre| {
+        sent_to(centre, colleague, "BYE") == 1
+    });
+    story.ends_well(Outcome::Ended);
+    assert_eq!(story.end_of(0), (Cause::HungUp, false));
+    assert_eq!(story.end_of(1), (Cause::HungUp, false));
+}
+
+#[test]
+fn the_client_hangs_up_during_the_question_and_the_colleagues_talk_on() {
+    let mut story = asking(2, only_asks(), Talking::Stay);
+    let (asker, client) = (story.asker, story.client);
+    let talk = story.centre.phones[&asker].calls[0].talk.as_ref();
+    let named = talk.expect("a conversation").named();
+    story.centre.leave(client);
+    story.goes_on(5);
+    assert_eq!(story.sent_to(asker, "BYE"), 1);
+    assert_eq!(story.sent_to(story.colleague, "BYE"), 0);
+    let [_, question] = story.dialogs();
+    let to = format!("<sip:ringbook@10.0.0.1?Replaces={named}>");
+    story.centre.refer(asker, &question, &to);
+    story.goes_on(1);
+    assert_eq!(story.told(), ["202", "notify 100", "notify 481"]);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn the_colleague_hangs_up_first_and_the_client_stays_with_whoever_asked() {
+    let after = Duration::from_secs(4);
+    let mut story = asking(2, only_asks(), Talking::HangUp { after });
+    let asker = story.asker;
+    let named = story.question();
+    story.until("the asker is not told", |centre| {
+        sent_to(centre, asker, "BYE") == 1
+    });
+    story.refer(&named);
+    story.goes_on(3);
+    assert_eq!(story.told(), ["202", "notify 100", "notify 481"]);
+    assert_eq!(story.sent_to(asker, "BYE"), 1);
+    assert_eq!(story.client_hears(), Some(asker));
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn nobody_takes_over_a_dialog_that_is_not_their_own() {
+    let mut story = asking(3, only_asks(), Talking::Stay);
+    let phones = [story.asker, story.colleague];
+    let mut others = story.centre.phones.iter();
+    let other = others.find(|(at, it)| !it.is_gateway && !phones.contains(at));
+    let stranger = *other.expect("three agents").0;
+    let phone = story.centre.phones.get_mut(&stranger).expect("a telephone");
+    phone.script.push_back(answers_after(1, Talking::Stay));
+    let second = story.centre.place(story.centre.now, 0, Intent::patient());
+    story.until("the second client waits", |centre| {
+        centre.callers[&second].talk.is_some()
+    });
+    story.goes_on(1);
+    let named = |story: &Story, phone: SocketAddr| {
+        let talk = story.centre.phones[&phone].calls[0].talk.as_ref();
+        talk.expect("a conversation").named()
+    };
+    let client = story.centre.callers[&second].talk.as_ref();
+    let of_second = client.expect("a conversation").named();
+    let victims = [
+        named(&story, stranger),
+        named(&story, story.colleague),
+        of_second,
+    ];
+    for replaces in &victims {
+        story.refer(replaces);
+        story.goes_on(1);
+    }
+    assert_eq!(story.told(), ["603"; 3]);
+    for phone in [story.asker, story.colleague, stranger] {
+        assert_eq!(story.sent_to(phone, "BYE"), 0);
+    }
+    story.centre.leave(second);
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn what_names_no_dialog_changes_nothing() {
+    let mut story = asking(2, only_asks(), Talking::Stay);
+    let [client, question] = story.dialogs();
+    let own = story.centre.phones[&story.asker].calls[0].talk.as_ref();
+    let own = own.expect("a conversation").named();
+    let early = format!("{}%3Bearly-only", story.question());
+    let gone: &[&str] = &["202", "notify 100", "notify 481"];
+    let cases: Vec<(String, &[&str])> = vec![
+        (escaped(&question, ("no", "such")), gone),
+        (escaped(&client, ("no", "such")), gone),
+        (escaped("nothing", ("at", "all")), gone),
+        ("%00%0d%0a".repeat(100), &["400"]),
+        (format!("{question}%3Bto-tag%3D1"), &["400"]),
+        (format!("{question}&Replaces={question}"), &["400"]),
+        ("x".repeat(5_000), &["400"]),
+        (own, &["603"]),
+        (early, &["486"]),
+    ];
+    for (replaces, answer) in cases {
+        let before = story.told().len();
+        story.refer(&replaces);
+        story.goes_on(1);
+        assert_eq!(&story.told()[before..], answer, "{replaces}");
+    }
+    let warned = |it: &&tests::sim::wire::Record| it.message.header("Warning").is_some();
+    assert_eq!(story.centre.wire.iter().filter(warned).count(), 6);
+    let other = "<sip:101@10.0.0.1?Subject=x>";
+    let asker = story.asker;
+    story.centre.refer(asker, &client, other);
+    story.goes_on(1);
+    assert_eq!(story.told().last(), Some(&"603"));
+    assert_eq!(story.sent_to(asker, "BYE"), 0);
+    assert_eq!(story.sent_to(story.colleague, "BYE"), 0);
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
+
+#[test]
+fn an_order_that_is_given_twice_joins_once() {
+    let mut story = asking(2, only_asks(), Talking::Stay);
+    let named = story.question();
+    story.refer(&named);
+    story.refer(&named);
+    story.goes_on(5);
+    let mut told = story.told();
+    told.sort_unstable();
+    assert_eq!(told, ["202", "403", "notify 100", "notify 200"]);
+    assert_eq!(story.client_hears(), Some(story.colleague));
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+    let handed = story.names(0).into_iter();
+    assert_eq!(handed.filter(|name| *name == "call.transferred").count(), 1);
+}
+
+#[test]
+fn after_the_join_only_a_colleague_who_holds_holds() {
+    // The client is on hold while the colleague is asked; the colleague holds as the asker hands over.
+    for holds in [false, true] {
+        let after = Duration::from_secs(if holds { 2 } else { 20 });
+        let length = Duration::from_secs(6);
+        let rest = Duration::from_secs(60);
+        let then = Talking::Hold {
+            after,
+            length,
+            rest,
+        };
+        let mut story = asking(2, PLAIN, then);
+        let asker = story.asker;
+        story.until("they are not joined", |centre| {
+            sent_to(centre, asker, "BYE") == 2
+        });
+        story.goes_on(1);
+        let of_client = story.centre.callers[&story.client].talk.as_ref();
+        let ours = of_client.and_then(|talk| talk.remote_media).expect("sound");
+        assert!(!story.centre.plane.sounds_at(ours), "the music is over");
+        let held = |story: &Story| {
+            let facts = story.facts(0).into_iter();
+            let held = facts.filter_map(|kind| match kind {
+                EventKind::Held { by, held } => Some((*by, *held)),
+                _ => None,
+            });
+            held.collect::<Vec<_>>()
+        };
+        let mut expected = vec![(Party::Agent, true), (Party::Agent, false)];
+        expected.extend(holds.then_some((Party::Agent, true)));
+        assert_eq!(held(&story), expected);
+        story.goes_on(10);
+        expected.extend(holds.then_some((Party::Agent, false)));
+        assert_eq!(held(&story), expected);
+        let client = story.client;
+        story.centre.leave(client);
+        story.ends_well(Outcome::HungUp);
+    }
+}
+
+#[test]
+fn killed_between_the_join_and_the_journal_everybody_is_told() {
+    for moment in [0, 30, 60, 90, 120, 250] {
+        let mut story = asking(2, only_asks(), Talking::Stay);
+        let (asker, colleague) = (story.asker, story.colleague);
+        let takes = Store::Takes(Duration::from_millis(40));
+        story.centre.world.troubles.store = takes;
+        let named = story.question();
+        story.refer(&named);
+        story.until("they are not joined", |centre| {
+            sent_to(centre, asker, "BYE") == 2
+        });
+        let until = story.centre.now + Duration::from_millis(moment);
+        story.centre.run(until, |_| false);
+        assert_eq!(story.sent_to(colleague, "BYE"), 0);
+        story.centre.kill();
+        story.ends_well(Outcome::Ended);
+        assert!(story.sent_to(colleague, "BYE") >= 1, "after {moment} ms");
+        assert_eq!(story.end_of(0).0, Cause::Crash);
+    }
+}
+
+#[test]
+fn an_invite_with_replaces_is_refused_and_begins_nothing() {
+    let mut story = asking(2, only_asks(), Talking::Stay);
+    let asker = usize::try_from(story.user_of(story.asker).0 - 1).expect("an agent");
+    let named = |phone: SocketAddr| {
+        let call = &story.centre.phones[&phone].calls[0];
+        let answer = tag_of(call.talk.as_ref().expect("a conversation").local());
+        let ours = tag_of(call.invite.text("From")).unwrap_or_default();
+        let theirs = answer.unwrap_or_default();
+        let call_id = call.invite.text("Call-ID");
+        format!("{call_id};to-tag={ours};from-tag={theirs}")
+    };
+    let cases = [
+        ("x;to-tag=1;from-tag=2".to_owned(), 481),
+        (named(story.colleague), 603),
+        (named(story.asker), 501),
+        ("x".to_owned(), 400),
+    ];
+    let calls = story.calls().len();
+    for (replaces, status) in cases {
+        let at = story.centre.now;
+        let centre = &mut story.centre;
+        let dialled = Dialled::Colleague(1 - asker);
+        let dialler = centre.dial(at, asker, dialled, Intent::patient());
+        let caller = centre.callers.get_mut(&dialler).expect("a telephone");
+        caller.header = Some(("Replaces".to_owned(), replaces));
+        story.until("there is no answer", |centre| {
+            centre.callers[&dialler].outcome.is_some()
+        });
+        let outcome = story.centre.callers[&dialler].outcome;
+        assert_eq!(outcome, Some(Outcome::Refused(status)));
+    }
+    assert_eq!(story.calls().len(), calls);
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+}
