@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use call::EventKind;
+use call::{Cause, EventKind};
 use tests::sim::{Centre, invariants::violations};
 
 /// How many seeds every run tries.
@@ -34,6 +34,7 @@ const WANTED: &[&str] = &[
     "ended: nobody_free",
     "ended: signalling_lost",
     "ended: transferred",
+    "ended: transferred after a talk",
     "ended: unreachable",
     "offer ended: Busy",
     "offer ended: CallerGone",
@@ -59,6 +60,11 @@ fn told(centre: &Centre) -> Told {
     for event in &centre.world.journal {
         facts.insert(match &event.kind {
             EventKind::OfferEnded { end, .. } => format!("offer ended: {end:?}"),
+            EventKind::Ended {
+                cause: Cause::Transferred,
+                missed: false,
+                ..
+            } => "ended: transferred after a talk".to_owned(),
             EventKind::Ended { cause, .. } => format!("ended: {}", cause.name()),
             kind => kind.name().to_owned(),
         });
