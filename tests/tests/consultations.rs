@@ -3,189 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use call::{Cause, EventKind, Party};
-use model::{AgentState, CallId, Rule, UserId};
-use tests::sim::{
-    Answering, Centre, Dialled, Intent, Outcome, Store, Talking,
-    company::{phone_address, short_number},
-    consulting::{Manner, escaped},
-    invariants::violations,
-    message::tag_of,
+use model::{AgentState, Rule};
+use tests::{
+    asking::{PLAIN, Story, answers_after, asked, asking, only_asks, sent_to},
+    sim::{
+        Dialled, Intent, Outcome, Store, Talking,
+        consulting::{Manner, escaped},
+        message::tag_of,
+        wire::Record,
+    },
 };
-
-const SOON: Duration = Duration::from_secs(60);
-const LONG: Duration = Duration::from_secs(1_000);
-
-/// Asks for 3 s and then orders the transfer in the conversation with the client.
-const PLAIN: Manner = Manner {
-    asks: Duration::from_secs(3),
-    waits: true,
-    by_question: false,
-    at_once: false,
-};
-
-fn answers_after(secs: u64, then: Talking) -> Answering {
-    let after = Duration::from_secs(secs);
-    Answering::Answer { after, then }
-}
-
-/// Asks without ever ordering the transfer.
-fn only_asks() -> Manner {
-    Manner {
-        asks: LONG,
-        ..PLAIN
-    }
-}
-
-/// A story of a client, of the agent who has the client, and of the colleague who is asked.
-struct Story {
-    centre: Centre,
-    client: SocketAddr,
-    asker: SocketAddr,
-    colleague: SocketAddr,
-}
-
-/// The first of the agents who is offered the line talks to the client, and asks the next one after 3 s.
-fn asked(agents: usize, manner: Manner, answering: Answering) -> Story {
-    let mut centre = Centre::calm(agents, 1);
-    assert!(centre.run(SOON, |centre| {
-        centre.phones.values().all(|phone| phone.registered)
-    }));
-    let client = centre.place(centre.now, 0, Intent::patient());
-    let after = Duration::from_secs(3);
-    for phone in centre.phones.values_mut().filter(|it| !it.is_gateway) {
-        let then = Talking::Consult { after, manner };
-        phone.script.push_back(answers_after(1, then));
-    }
-    let rung = |centre: &Centre| {
-        (0..agents).find(|agent| !centre.phones[&phone_address(*agent, 0)].calls.is_empty())
-    };
-    let until = centre.now + SOON;
-    assert!(centre.run(until, |centre| rung(centre).is_some()));
-    let first = rung(&centre).expect("somebody is rung");
-    let second = (first + 1) % agents;
-    let [asker, colleague] = [first, second].map(|agent| phone_address(agent, 0));
-    for phone in centre.phones.values_mut() {
-        phone.script.retain(|_| phone.address == asker);
-    }
-    let phone = centre.phones.get_mut(&asker).expect("a telephone");
-    phone.colleagues = [short_number(second)].into();
-    let phone = centre.phones.get_mut(&colleague).expect("a telephone");
-    phone.script.push_back(answering);
-    Story {
-        centre,
-        client,
-        asker,
-        colleague,
-    }
-}
-
-/// The same once asker and colleague talk.
-fn asking(agents: usize, manner: Manner, then: Talking) -> Story {
-    let mut story = asked(agents, manner, answers_after(2, then));
-    let asker = story.asker;
-    story.until("the colleague is not asked", |centre| {
-        let mut questions = centre.phones[&asker].questions.iter();
-        questions.any(|question| question.talk.is_some())
-    });
-    // The ACK arrives, and what was said is in the journal.
-    story.goes_on(1);
-    story
-}
-
-impl Story {
-    fn until(&mut self, what: &str, done: impl Fn(&Centre) -> bool) {
-        let until = self.centre.now + SOON;
-        assert!(self.centre.run(until, done), "{what}");
-    }
-
-    fn goes_on(&mut self, secs: u64) {
-        let end = self.centre.now + Duration::from_secs(secs);
-        self.centre.run(end, |_| false);
-    }
-
-    fn sent_to(&self, party: SocketAddr, start: &str) -> usize {
-        sent_to(&self.centre, party, start)
-    }
-
-    fn told(&self) -> Vec<&str> {
-        let told = self.centre.phones[&self.asker].told.iter();
-        told.map(String::as_str).collect()
-    }
-
-    fn user_of(&self, phone: SocketAddr) -> UserId {
-        self.centre.owners[&phone]
-    }
-
-    /// The calls in the order in which they came into the journal: with the client, and with the colleague.
-    fn calls(&self) -> Vec<CallId> {
-        let journal = self.centre.world.journal.iter();
-        let mut calls: Vec<CallId> = journal.map(|event| event.call).collect();
-        calls.sort_unstable();
-        calls.dedup();
-        calls
-    }
-
-    fn facts(&self, call: usize) -> Vec<&EventKind> {
-        let call = self.calls()[call];
-        let journal = self.centre.world.journal.iter();
-        let its = journal.filter(|event| event.call == call);
-        its.map(|event| &event.kind).collect()
-    }
-
-    fn names(&self, call: usize) -> Vec<&'static str> {
-        self.facts(call).iter().map(|kind| kind.name()).collect()
-    }
-
-    fn end_of(&self, call: usize) -> (Cause, bool) {
-        let mut facts = self.facts(call).into_iter();
-        let end = facts.find_map(|kind| match kind {
-            EventKind::Ended { cause, missed, .. } => Some((*cause, *missed)),
-            _ => None,
-        });
-        end.expect("the call ended")
-    }
-
-    /// Who is heard by the client: a telephone.
-    fn client_hears(&self) -> Option<SocketAddr> {
-        let talk = self.centre.callers[&self.client].talk.as_ref()?;
-        let far = self.centre.plane.heard_at(talk.remote_media?)?;
-        let mut phones = self.centre.phones.keys();
-        phones.find(|phone| phone.ip() == far.ip()).copied()
-    }
-
-    /// The Call-IDs of the asker's conversations: with the client, and with the colleague.
-    fn dialogs(&self) -> [String; 2] {
-        let phone = &self.centre.phones[&self.asker];
-        let client = phone.calls[0].invite.text("Call-ID").to_owned();
-        [client, phone.questions[0].call_id().to_owned()]
-    }
-
-    fn question(&self) -> String {
-        let named = self.centre.phones[&self.asker].questions[0].named();
-        named.expect("there is a dialog")
-    }
-
-    /// The asker orders a transfer in the conversation with the client.
-    fn refer(&mut self, replaces: &str) {
-        let (phone, [client, _]) = (self.asker, self.dialogs());
-        let to = format!("<sip:ringbook@10.0.0.1?Replaces={replaces}>");
-        self.centre.refer(phone, &client, &to);
-    }
-
-    fn ends_well(&mut self, outcome: Outcome) {
-        self.centre.run_until_quiet();
-        assert_eq!(violations(&self.centre), Vec::<String>::new());
-        let client = &self.centre.callers[&self.client];
-        assert_eq!(client.outcome, Some(outcome));
-    }
-}
-
-fn sent_to(centre: &Centre, party: SocketAddr, start: &str) -> usize {
-    let to = |r: &&tests::sim::wire::Record| {
-        !r.incoming && r.party == party && r.message.start.starts_with(start)
-    };
-    centre.wire.iter().filter(to).count()
-}
 
 /// What the journal tells of the conversation with the client.
 const HANDED_OVER: [&str; 14] = [
@@ -252,13 +79,13 @@ fn client_and_colleague_talk_in_one_conversation_after_either_way_to_say_it() {
         assert_eq!(story.end_of(0), (Cause::HungUp, false));
         assert_eq!(story.end_of(1), (Cause::Transferred, false));
         let by = story.user_of(asker);
-        let rules = story.facts(0).into_iter().filter_map(|kind| match kind {
+        let mut rules = story.facts(0).into_iter().filter_map(|kind| match kind {
             EventKind::Offered {
                 rule, explanation, ..
             } => Some((*rule, explanation.considered.len())),
             _ => None,
         });
-        assert_eq!(rules.last(), Some((Rule::Transferred { by }, 1)));
+        assert_eq!(rules.next_back(), Some((Rule::Transferred { by }, 1)));
     }
 }
 
@@ -304,6 +131,27 @@ fn the_colleague_is_handed_the_client_while_the_question_still_rings() {
     assert_eq!(story.sent_to(colleague, "CANCEL"), 1);
     assert_eq!(story.sent_to(asker, "SIP/2.0 487"), 1);
     assert_eq!(story.client_hears(), Some(colleague));
+    let client = story.client;
+    story.centre.leave(client);
+    story.ends_well(Outcome::HungUp);
+    assert_eq!(story.end_of(1), (Cause::Transferred, true));
+}
+
+#[test]
+fn the_colleague_answers_in_the_moment_in_which_the_order_comes() {
+    let mut story = asked(2, only_asks(), answers_after(3, Talking::Stay));
+    let (asker, colleague) = (story.asker, story.colleague);
+    story.centre.world.troubles.store = Store::Takes(Duration::from_millis(200));
+    story.until("the colleague does not answer", |centre| {
+        sent_to(centre, colleague, "ACK") == 1
+    });
+    let named = story.question();
+    story.refer(&named);
+    story.goes_on(5);
+    assert_eq!(story.told(), ["202", "notify 100", "notify 200"]);
+    assert_eq!(story.sent_to(asker, "SIP/2.0 487"), 1);
+    assert_eq!(story.client_hears(), Some(colleague));
+    assert_eq!(story.sent_to(colleague, "INVITE"), 1);
     let client = story.client;
     story.centre.leave(client);
     story.ends_well(Outcome::HungUp);
@@ -442,7 +290,7 @@ fn what_names_no_dialog_changes_nothing() {
         story.goes_on(1);
         assert_eq!(&story.told()[before..], answer, "{replaces}");
     }
-    let warned = |it: &&tests::sim::wire::Record| it.message.header("Warning").is_some();
+    let warned = |it: &&Record| it.message.header("Warning").is_some();
     assert_eq!(story.centre.wire.iter().filter(warned).count(), 6);
     let other = "<sip:101@10.0.0.1?Subject=x>";
     let asker = story.asker;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What a telephone asks for when it joins its two conversations.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Consultation {
     /// The telephone's leg of the call with the client.
     client: (CallId, LegNo),
