@@ -13,7 +13,8 @@ use crate::sim::{
     wire::Record,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+/// Whatever is waited for happens within this time.
+pub const SOON: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(1_000);
 
 /// Asks for 3 s and then orders the transfer in the conversation with the client.

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use call::{Cause, EventKind, Party};
-use model::{AgentState, Rule};
+use model::{AgentState, Rule, UserId};
 use tests::{
-    asking::{PLAIN, Story, answers_after, asked, asking, only_asks, sent_to},
+    asking::{PLAIN, SOON, Story, answers_after, asked, asking, only_asks, sent_to},
     sim::{
-        Dialled, Intent, Outcome, Store, Talking,
+        Centre, Dialled, Intent, Outcome, Store, Talking,
+        company::{client_number, gateway_address, phone_address},
         consulting::{Manner, escaped},
+        invariants::violations,
         message::tag_of,
         wire::Record,
     },
@@ -383,6 +385,52 @@ fn killed_between_the_join_and_the_journal_everybody_is_told() {
         assert!(story.sent_to(colleague, "BYE") >= 1, "after {moment} ms");
         assert_eq!(story.end_of(0).0, Cause::Crash);
     }
+}
+
+#[test]
+fn a_client_whom_the_agent_has_called_goes_to_a_colleague_who_had_called_the_agent() {
+    let mut centre = Centre::calm(2, 1);
+    assert!(centre.run(SOON, |centre| {
+        centre.phones.values().all(|phone| phone.registered)
+    }));
+    let (asker, gateway) = (phone_address(0, 0), gateway_address(0));
+    let after = Duration::from_secs(2);
+    let then = Talking::Consult {
+        after,
+        manner: PLAIN,
+    };
+    let phone = centre.phones.get_mut(&asker).expect("a telephone");
+    phone.script.push_back(answers_after(1, then));
+    phone.colleagues = [client_number(0)].into();
+    let phone = centre.phones.get_mut(&gateway).expect("a gateway");
+    phone.script.push_back(answers_after(1, Talking::Stay));
+    let now = centre.now;
+    let colleague = centre.dial(now, 1, Dialled::Colleague(0), Intent::patient());
+    let until = centre.now + SOON;
+    assert!(centre.run(until, |centre| sent_to(centre, asker, "BYE") == 2));
+    let end = centre.now + Duration::from_secs(5);
+    centre.run(end, |_| false);
+    assert_eq!(
+        centre.phones[&asker].told,
+        ["202", "notify 100", "notify 200"]
+    );
+    let talk = centre.callers[&colleague].talk.as_ref();
+    let ours = talk.and_then(|talk| talk.remote_media).expect("sound");
+    let heard = centre.plane.heard_at(ours).map(|far| far.ip());
+    assert_eq!(heard, Some(gateway.ip()));
+    centre.leave(colleague);
+    centre.run_until_quiet();
+    assert_eq!(violations(&centre), Vec::<String>::new());
+    assert_eq!(sent_to(&centre, gateway, "BYE"), 1);
+    let ends = centre.world.journal.iter().filter_map(|it| match it.kind {
+        EventKind::Ended { cause, agent, .. } => Some((cause, agent)),
+        _ => None,
+    });
+    let expected = [
+        (Cause::Transferred, Some(UserId(1))),
+        (Cause::HungUp, Some(UserId(2))),
+    ];
+    assert_eq!(ends.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -461,11 +461,14 @@ impl Centre {
                 self.media_of
                     .insert(media, number_of(message.text(named_by)));
             }
-            // A telephone that asks a colleague is known by its user's short number.
+            // A telephone that asks a colleague is known by its user's short number, one that calls a client by theirs.
             let begins = message.is_request() && tag_of(message.text("To")).is_none();
             if let (true, Some(media), Some(asker)) = (begins, message.media(), asker) {
-                let agent = usize::try_from(asker.0 - 1).unwrap_or(0);
-                self.media_of.insert(media, short_number(agent));
+                let asker = short_number(usize::try_from(asker.0 - 1).unwrap_or(0));
+                let dialled = number_of(message.text("To"));
+                let is_client = dialled.len() > asker.len();
+                self.media_of
+                    .insert(media, if is_client { dialled } else { asker });
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));

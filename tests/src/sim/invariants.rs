@@ -358,9 +358,9 @@ fn questions(centre: &Centre, joined: impl Fn(SocketAddr) -> bool) -> Vec<&str> 
         let mut wire = centre.wire.iter().filter(|it| it.party == *party);
         wire.any(answer) && joined(*media)
     });
-    taken
-        .filter_map(|(_, (_, media))| Some(centre.media_of.get(&media)?.as_str()))
-        .collect()
+    let numbers = taken.filter_map(|(_, (_, media))| Some(centre.media_of.get(&media)?.as_str()));
+    let of_client = |number: &&str| centre.world.numbers.values().any(|it| it == number);
+    numbers.filter(|number| !of_client(number)).collect()
 }
 
 fn is_internal(events: &[&Event]) -> bool {
