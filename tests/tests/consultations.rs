@@ -328,13 +328,13 @@ fn an_order_that_is_given_twice_joins_once() {
 fn after_the_join_only_a_colleague_who_holds_holds() {
     // The client is on hold while the colleague is asked; the colleague holds as the asker hands over.
     for holds in [false, true] {
-        let after = Duration::from_secs(if holds { 2 } else { 20 });
-        let length = Duration::from_secs(6);
-        let rest = Duration::from_secs(60);
-        let then = Talking::Hold {
-            after,
-            length,
-            rest,
+        let then = match holds {
+            false => Talking::Stay,
+            true => Talking::Hold {
+                after: Duration::from_secs(2),
+                length: Duration::from_secs(6),
+                rest: Duration::from_secs(60),
+            },
         };
         let mut story = asking(2, PLAIN, then);
         let asker = story.asker;
@@ -359,6 +359,10 @@ fn after_the_join_only_a_colleague_who_holds_holds() {
         story.goes_on(10);
         expected.extend(holds.then_some((Party::Agent, false)));
         assert_eq!(held(&story), expected);
+        story.goes_on(40);
+        for party in [story.client, story.colleague] {
+            assert_eq!(story.sent_to(party, "OPTIONS"), 0, "nobody need be asked");
+        }
         let client = story.client;
         story.centre.leave(client);
         story.ends_well(Outcome::HungUp);

@@ -37,6 +37,8 @@ pub struct Question {
     /// Where we hear the colleague.
     pub media: SocketAddr,
     cancelled: bool,
+    /// The transfer will be ordered.
+    planned: bool,
     referred: bool,
     /// Refused, withdrawn or over.
     pub over: bool,
@@ -111,6 +113,7 @@ impl Phone {
             talk: None,
             media,
             cancelled: false,
+            planned: false,
             referred: false,
             over: false,
         });
@@ -162,7 +165,8 @@ impl Phone {
             ("INVITE", 401) if begins && request.header("Authorization").is_none() => {
                 self.ask_again(now, response, request);
             }
-            ("INVITE", 180) if begins && !manner.waits => {
+            ("INVITE", 180) if begins && !manner.waits && !question.planned => {
+                question.planned = true;
                 self.acts.push((now + manner.asks, Act::Join(call_id)));
             }
             ("INVITE", 100..200) if begins => {}
@@ -173,7 +177,7 @@ impl Phone {
                 (question.talk, question.first) = (Some(talk), Some(response.clone()));
                 if cancelled {
                     self.hang_up_question(now, &call_id);
-                } else if manner.waits {
+                } else if !std::mem::replace(&mut question.planned, true) {
                     self.acts.push((now + manner.asks, Act::Join(call_id)));
                 }
             }

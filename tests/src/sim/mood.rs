@@ -117,16 +117,16 @@ pub(super) fn drawn_client(chance: &mut Chance) -> Answering {
 fn drawn_talking(chance: &mut Chance) -> Talking {
     let after = chance.millis(100, 40_000);
     match chance.below(100) {
-        0..36 => Talking::Stay,
-        36..62 => Talking::HangUp { after },
-        62..70 => Talking::Transfer {
+        0..32 => Talking::Stay,
+        32..56 => Talking::HangUp { after },
+        56..64 => Talking::Transfer {
             after,
             at_once: chance.permille(500),
         },
-        70..80 => Talking::Consult {
+        64..80 => Talking::Consult {
             after,
             manner: Manner {
-                asks: chance.millis(0, 15_000),
+                asks: chance.millis(0, 8_000),
                 waits: chance.permille(700),
                 by_question: chance.permille(300),
                 at_once: chance.permille(300),
