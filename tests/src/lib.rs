@@ -3,6 +3,7 @@
 //!
 //! Nothing of this is shipped.
 
+pub mod asking;
 pub mod audio;
 pub mod baresip;
 pub mod bench;

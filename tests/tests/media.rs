@@ -11,7 +11,7 @@ use tests::{
     daemon::Options,
     live::Live,
     postgres::postgres,
-    sim::{Answering, Caller, Intent, Talking, phone::Phone},
+    sim::{Answering, Caller, Intent, Talking, consulting::Manner, phone::Phone},
     voice::{Heard, Packet, Voice},
 };
 
@@ -329,6 +329,92 @@ async fn baresip_transfers_and_the_client_hears_the_colleague_in_one_recording(
     assert_heard("the first agent on the right", &first_words, &right);
     assert_heard("the colleague on the right", &second_words, &right);
     assert_not_heard("the client on the right", &caller_words, &right);
+}
+
+/// The colleague's baresip takes the question and has the client a moment later, in the same dialog.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_hears_the_colleague_who_was_asked_and_the_question_is_not_recorded(
+    #[values(1, 2)] media_threads: usize,
+) {
+    let company = Company::found(2, &with_threads(media_threads)).await;
+    let (user, secret) = company.agents[1].devices[0].clone();
+    let mut colleague = Baresip::start(
+        company.daemon.sip(),
+        (&user, &secret),
+        &speech("colleague-ru"),
+        AnswerMode::Auto,
+    );
+    let [client, first, question] = [
+        (2, 30_000, "caller-ru"),
+        (20, 10_002, "agent-ru"),
+        (20, 10_004, "stranger-ru"),
+    ]
+    .map(|(host, port, words)| {
+        let local = company.daemon.address(host, port);
+        Voice::open(local, Law::A, speech(words))
+    });
+    let asker = company.phone(0, 0);
+    let manner = Manner {
+        asks: Duration::from_secs(4),
+        waits: true,
+        by_question: false,
+        at_once: false,
+    };
+    let after = Duration::from_secs(5);
+    answers(&asker, Talking::Consult { after, manner });
+    asker.with(|phone, _| phone.colleagues.push_back("102".to_owned()));
+    let events = company.events(1).await;
+    let caller = company.call(CLIENT, Intent::patient());
+    speak(&caller, &asker, (&client, &first));
+    colleague.wait_for("CALL_ESTABLISHED");
+    asker.wait("the colleague answers", |phone| {
+        phone.questions[0].talk.is_some()
+    });
+    let remote = asker.with(|phone, _| phone.questions[0].talk.as_ref()?.remote_media);
+    question.speak_to(remote);
+    let (_, card) = events
+        .frame("call.offered", |frame| {
+            frame["attempt"] == 1 && frame["caller"]["number"] == CLIENT
+        })
+        .await;
+    assert_eq!(card["why"]["rule"], "transferred", "{card:#}");
+    assert_eq!(card["why"]["colleague"]["name"], "Agent 0");
+    events.frame("call.transferred", |_| true).await;
+    client.wait_for(250, 250);
+    asker.wait("both conversations are over", |phone| {
+        phone.questions[0].over && phone.calls[0].over
+    });
+    let told = asker.with(|phone, _| phone.told.clone());
+    assert_eq!(told, ["202", "notify 100", "notify 200"]);
+    caller.leave();
+    colleague.wait_for("CALL_CLOSED");
+    let at_client = client.close().samples();
+    drop((first, question));
+    let call = company.ended_call(CLIENT).await;
+    assert_eq!(call["agent"], company.agents[1].id.as_str());
+    let [caller_words, first_words, second_words, asked_words] =
+        ["caller-ru", "agent-ru", "colleague-ru", "stranger-ru"].map(speech);
+    assert_heard("the first agent", &first_words, &at_client);
+    assert_heard("the colleague", &second_words, &at_client);
+    assert_not_heard("the question", &asked_words, &at_client);
+    let at_colleague = colleague.heard();
+    assert_heard("the question", &asked_words, &at_colleague);
+    assert_heard("the client", &caller_words, &at_colleague);
+    let file = call["recording"]["file"].as_str().expect("a recording");
+    let (left, right) = recording(&company.daemon.recordings().join(file));
+    assert_heard("the client on the left", &caller_words, &left);
+    assert_heard("the first agent on the right", &first_words, &right);
+    assert_heard("the colleague on the right", &second_words, &right);
+    assert_not_heard("the question", &asked_words, &right);
+    assert_not_heard("the client on the right", &caller_words, &right);
+    for (language, words) in [("en", "transferred by Agent 0"), ("ru", "перевёл Agent 0")] {
+        let told = company
+            .daemon
+            .run(&["trace", CLIENT, "--language", language]);
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(text.contains(words), "no \"{words}\" in\n{text}");
+    }
 }
 
 /// The database is a server's, so that the limit concerns recordings alone.

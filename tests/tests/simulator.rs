@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use call::EventKind;
+use call::{Cause, EventKind};
 use tests::sim::{Centre, invariants::violations};
 
 /// How many seeds every run tries.
@@ -35,6 +35,8 @@ const WANTED: &[&str] = &[
     "ended: nobody_answered",
     "ended: nobody_free",
     "ended: signalling_lost",
+    "ended: transferred",
+    "ended: transferred after a talk",
     "ended: unreachable",
     "ended: waited_too_long",
     "offer ended: Busy",
@@ -61,6 +63,11 @@ fn told(centre: &Centre) -> Told {
     for event in &centre.world.journal {
         facts.insert(match &event.kind {
             EventKind::OfferEnded { end, .. } => format!("offer ended: {end:?}"),
+            EventKind::Ended {
+                cause: Cause::Transferred,
+                missed: false,
+                ..
+            } => "ended: transferred after a talk".to_owned(),
             EventKind::Ended { cause, .. } => format!("ended: {}", cause.name()),
             kind => kind.name().to_owned(),
         });

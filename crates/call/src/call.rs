@@ -316,6 +316,8 @@ impl Call {
                 elsewhere,
             } => self.refused(context, leg, cause, elsewhere),
             Input::Transfer { leg, to } => self.transfer(context, leg, to),
+            Input::Join { leg, joining } => self.join(context, leg, joining),
+            Input::Consulted => self.end(context, Cause::Transferred, Party::Agent),
             Input::CallerCancelled => {
                 let by = self.party(LegNo::CALLER);
                 self.end(context, Cause::CallerCancelled, by);

@@ -61,11 +61,13 @@ pub enum Cause {
     CallBackWanted,
     /// The caller waited for as long as the queue allows.
     WaitedTooLong,
+    /// A question to a colleague, who was then handed the client.
+    Transferred,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -84,12 +86,13 @@ impl Cause {
         Self::Unreachable,
         Self::CallBackWanted,
         Self::WaitedTooLong,
+        Self::Transferred,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
     pub fn sip_status(self) -> u16 {
         match self {
-            Self::CallerCancelled => 487,
+            Self::CallerCancelled | Self::Transferred => 487,
             Self::NobodyFree | Self::Busy => 486,
             Self::NobodyQualified
             | Self::NobodyAnswered
@@ -127,6 +130,7 @@ impl Cause {
             Self::Unreachable => "unreachable",
             Self::CallBackWanted => "call_back_wanted",
             Self::WaitedTooLong => "waited_too_long",
+            Self::Transferred => "transferred",
         }
     }
 }
@@ -170,6 +174,7 @@ mod tests {
             Cause::Unreachable => 15,
             Cause::CallBackWanted => 16,
             Cause::WaitedTooLong => 17,
+            Cause::Transferred => 18,
         }
     }
 

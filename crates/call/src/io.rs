@@ -121,6 +121,35 @@ impl Bridge {
     }
 }
 
+/// The colleague whom an agent asks in a call of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consulted {
+    /// The colleague's telephones are being rung, or are about to be.
+    Called(UserId),
+    /// They talk.
+    Talks {
+        /// The colleague's leg.
+        leg: LegNo,
+        /// The colleague.
+        agent: UserId,
+    },
+}
+
+/// A colleague who was consulted in another call and comes into this one with their leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// The colleague.
+    pub agent: UserId,
+    /// The leg, which belongs to this call already.
+    pub leg: LegNo,
+    /// The colleague's telephone.
+    pub device: DeviceId,
+    /// The colleague has put the other side on hold.
+    pub held: bool,
+    /// What recovery needs from now on.
+    pub snapshot: DialogSnapshot,
+}
+
 /// What happens to a call.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -210,6 +239,16 @@ pub enum Input {
         /// To whom.
         to: UserId,
     },
+    /// A party leaves the conversation to a colleague who was asked before; see [`Call::may_transfer`](crate::Call::may_transfer).
+    Join {
+        /// Who leaves.
+        leg: LegNo,
+        /// Who comes.
+        joining: Joining,
+    },
+    /// The question to a colleague is over: the colleague is handed the client in another call, and a leg that talked
+    /// has gone there; see [`Call::consulted`](crate::Call::consulted).
+    Consulted,
     /// The caller gave up before an answer; the 487 is sent.
     CallerCancelled,
     /// A party hung up.

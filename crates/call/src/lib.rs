@@ -8,6 +8,7 @@
 pub mod call;
 pub mod cause;
 pub mod command;
+mod consultation;
 mod conversation;
 mod distribution;
 pub mod effect;
@@ -28,6 +29,6 @@ pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{
-    AgentStep, Bridge, Inbound, Input, Internal, LegNo, Origin, Outbound, Output, Placed, Ready,
-    RecordingSummary, Turn, Words,
+    AgentStep, Bridge, Consulted, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
+    Output, Placed, Ready, RecordingSummary, Turn, Words,
 };

@@ -24,6 +24,17 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
+    /// The colleague was asked before, and comes at once.
+    pub(crate) fn to_one_who_was_asked(bridge: Bridge, from: UserId, to: UserId) -> Self {
+        Self {
+            bridge,
+            from,
+            to,
+            left: false,
+            returning: false,
+        }
+    }
+
     /// Whom the call is offered to, and why.
     pub(crate) fn wanted(self) -> (UserId, Rule) {
         match self.returning {
@@ -106,6 +117,17 @@ impl Call {
         snapshot: DialogSnapshot,
     ) {
         self.tell_transferor(200);
+        self.hand_over(context, leg, (agent, device), snapshot);
+    }
+
+    /// The leg takes the place of the one who hands over.
+    pub(crate) fn hand_over(
+        &mut self,
+        context: &mut Context<'_>,
+        leg: LegNo,
+        (agent, device): (UserId, DeviceId),
+        snapshot: DialogSnapshot,
+    ) {
         let Some(transfer) = self.transfer.take() else {
             return;
         };
@@ -124,6 +146,7 @@ impl Call {
             step: AgentStep::Talking,
         });
         self.talker = Some(agent);
+        let was_held = self.holders.contains(&transfer.bridge.agent);
         self.holders.retain(|holder| *holder == bridge.client);
         self.probe_bridge(context, bridge);
         let accepted = EventKind::OfferAccepted { agent, device };
@@ -133,7 +156,13 @@ impl Call {
             device,
             snapshot,
         };
-        self.commit(context, vec![accepted, transferred]);
+        // Whoever held the client is gone.
+        let back = was_held.then_some(EventKind::Held {
+            by: Party::Agent,
+            held: false,
+        });
+        let facts = [Some(accepted), Some(transferred), back];
+        self.commit(context, facts.into_iter().flatten().collect());
         self.state = State::Talking { bridge };
     }
 

@@ -70,6 +70,7 @@ cause-no_such_number = there is no such number
 cause-unreachable = could not be reached: no trunk took the call
 cause-call_back_wanted = preferred to be called back
 cause-waited_too_long = waited as long as the queue allows
+cause-transferred = the client was handed to the colleague
 recording = Recording: { $file } ({ $length })
 recording-gaps = Recording: { $file } ({ $length }, gaps of { $gaps })
 recording-damaged = Recording: { $file } ({ $length }, gaps of { $gaps }): { $reason }

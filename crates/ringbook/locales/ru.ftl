@@ -70,6 +70,7 @@ cause-no_such_number = такого номера нет
 cause-unreachable = не удалось дозвониться: ни один транк не принял вызов
 cause-call_back_wanted = клиент попросил перезвонить
 cause-waited_too_long = ждал до предела очереди
+cause-transferred = клиента передали коллеге
 recording = Запись: { $file } ({ $length })
 recording-gaps = Запись: { $file } ({ $length }, пропуски { $gaps })
 recording-damaged = Запись: { $file } ({ $length }, пропуски { $gaps }): { $reason }

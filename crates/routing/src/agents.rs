@@ -142,6 +142,20 @@ impl Agents {
         self.apply(now, agent, Input::Talk, Some(call));
     }
 
+    /// The agent's conversation goes on in another call, without a free moment in between.
+    pub fn pass_on(&mut self, now: Now, agent: UserId, (from, to): (CallId, CallId)) {
+        let Some(entry) = self.entries.get_mut(&agent) else {
+            return;
+        };
+        if entry.call() == Some(from) {
+            entry.state = AgentState::Talking { call: to };
+            entry.since = now;
+            self.changes.push_back(entry.shown(agent));
+        } else if let Some(beside) = entry.beside.iter_mut().find(|it| **it == from) {
+            *beside = to;
+        }
+    }
+
     /// The call's offer or conversation ended. With `wrap_up` the agent's wrap-up time begins, if
     /// it is more than nothing.
     pub fn release(&mut self, now: Now, agent: UserId, call: CallId, wrap_up: bool) {

@@ -301,6 +301,29 @@ fn whoever_calls_a_colleague_within_a_call_is_free_after_both() {
 }
 
 #[test]
+fn an_agent_passes_from_one_call_to_another_without_a_free_moment() {
+    let (mut agents, agent) = one(2);
+    let (question, call, other) = (CallId(9), CallId(10), CallId(11));
+    assert!(agents.take_directly(at(1), agent, question));
+    agents.talking(at(1), agent, question);
+    agents.pass_on(at(2), agent, (other, call));
+    drain(&mut agents);
+    agents.pass_on(at(2), agent, (question, call));
+    assert_eq!(drain(&mut agents), ["talking"]);
+    agents.release(at(3), agent, question, true);
+    assert_eq!(agents.state(agent), Some(AgentState::Talking { call }));
+    agents.dial(at(4), agent, question);
+    agents.pass_on(at(5), agent, (question, other));
+    agents.release(at(6), agent, call, true);
+    assert_eq!(
+        agents.state(agent),
+        Some(AgentState::Talking { call: other })
+    );
+    agents.release(at(7), agent, other, false);
+    assert_eq!(agents.state(agent), Some(AgentState::Available));
+}
+
+#[test]
 fn an_agent_may_dial_when_no_call_would_be_offered() {
     let (mut agents, agent) = one(2);
     agents.set_away(at(1), agent, true);

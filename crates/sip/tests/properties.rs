@@ -191,6 +191,9 @@ proptest! {
     fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
         let _ = (Uri::parse(&text), NameAddr::parse(&text), Via::parse(&text), CSeq::parse(&text));
         let _ = (sip::digest::Authorization::parse(&text), sip::digest::Challenge::parse(&text));
+        let _ = sip::Replaces::parse(&text);
+        let refer_to = Uri::parse(&format!("sip:1@10.0.0.1?Replaces={text}"));
+        let _ = refer_to.map(|uri| sip::Replaces::in_uri(&uri));
         let mut headers = Headers::new();
         headers.push(Name::parse(&text), &text);
         headers.set(Name::Route, &text);

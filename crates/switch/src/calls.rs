@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use call::{AgentStep, Call, Context, LegNo, Origin, Output as Wish};
+use call::{AgentStep, Call, Consulted, Context, LegNo, Origin, Output as Wish};
 use model::{
     CallId, CallerIdentity, Considered, Explanation, Now, PassedOver, Rule, UserId, Verdict,
 };
@@ -81,6 +81,11 @@ impl Calls {
     pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
         let entry = self.table.get(&call);
         entry.is_some_and(|entry| entry.call.may_transfer(leg))
+    }
+
+    /// Whom the agent of this leg asks in it.
+    pub(crate) fn consulted(&self, call: CallId, leg: LegNo) -> Option<Consulted> {
+        self.table.get(&call)?.call.consulted(leg)
     }
 
     /// A number for a new leg of the call, never used twice.

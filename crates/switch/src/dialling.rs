@@ -67,6 +67,7 @@ impl Switch {
                 "give the user a short number",
             );
         };
+        self.takes_no_place(device.id, invite)?;
         let number = invite.uri.user().unwrap_or_default();
         let number = number.split(';').next().unwrap_or_default();
         let origin = match self.target(number) {

@@ -217,6 +217,15 @@ impl Legs {
         }
     }
 
+    /// The leg goes on in another call, under another number.
+    pub(crate) fn move_to(&mut self, key: LegKey, call: CallId, no: LegNo) {
+        if let Some(leg) = self.table.get_mut(&key) {
+            self.of_call.remove(&(leg.call, leg.no));
+            (leg.call, leg.no) = (call, no);
+            self.of_call.insert((call, no), key);
+        }
+    }
+
     /// Gives the leg its dialog; requests within it find the leg from now on.
     pub(crate) fn set_dialog(&mut self, key: LegKey, dialog: Dialog) {
         if let Some(leg) = self.table.get_mut(&key) {

@@ -9,6 +9,7 @@
 mod answers;
 mod caller_leg;
 mod calls;
+mod consultations;
 mod device_leg;
 mod dialling;
 mod dialogs;

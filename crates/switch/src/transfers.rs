@@ -2,13 +2,14 @@
 
 use call::LegNo;
 use media::LegKey;
-use model::{CallId, Now};
+use model::{CallId, Now, UserId};
 use sip::{
-    Method, Name, NameAddr, Request, Response,
+    Method, Name, NameAddr, Replaces, Request, Response,
     transaction::{Path, ServerKey},
 };
 
 use crate::{
+    consultations::Consultation,
     leg::{Phase, Purpose, Side},
     screening::warning,
     switch::Switch,
@@ -18,6 +19,16 @@ use crate::{
 const SIPFRAG: &str = "message/sipfrag;version=2.0";
 /// How long the telephone may wait for the end: longer than any telephone rings.
 const SUBSCRIPTION: &str = "active;expires=600";
+
+/// To whom a conversation is to go.
+enum Target {
+    /// To a colleague, whose telephones are to ring.
+    Colleague(UserId),
+    /// To a colleague whom the telephone has asked.
+    Asked(Consultation),
+    /// To somebody who has hung up, or never was there.
+    Nobody,
+}
 
 impl Switch {
     /// Takes a REFER in a conversation: refuses it, or begins a transfer.
@@ -35,11 +46,20 @@ impl Switch {
         let Some(dialog) = &leg.dialog else { return };
         let (call, no) = (leg.call, leg.no);
         match target {
-            Ok(to) => {
+            Ok(target) => {
                 let accepted = dialog.response(request, 202);
                 self.respond(now.mono, server, accepted);
                 self.transfer_progress(now, call, no, 100);
-                self.tell_call(now, call, call::Input::Transfer { leg: no, to });
+                match target {
+                    Target::Colleague(to) => {
+                        self.tell_call(now, call, call::Input::Transfer { leg: no, to });
+                    }
+                    Target::Asked(consultation) => {
+                        self.join_consulted(now, (call, no), consultation);
+                    }
+                    // RFC 3891 §3: what whoever is named would answer.
+                    Target::Nobody => self.transfer_progress(now, call, no, 481),
+                }
             }
             Err((status, why)) => {
                 let mut refusal = dialog.response(request, status);
@@ -54,7 +74,7 @@ impl Switch {
         path: Path,
         key: LegKey,
         request: &Request,
-    ) -> Result<model::UserId, (u16, &'static str)> {
+    ) -> Result<Target, (u16, &'static str)> {
         let leg = self
             .legs
             .find(key)
@@ -69,8 +89,14 @@ impl Switch {
         let uri = refer_to
             .ok_or((400, "Refer-To is missing or malformed"))?
             .uri;
+        if let Some(replaces) =
+            Replaces::in_uri(&uri).map_err(|_| (400, "Replaces is malformed"))?
+        {
+            let consultation = self.consultation(key, &replaces)?;
+            return Ok(consultation.map_or(Target::Nobody, Target::Asked));
+        }
         if !uri.headers.is_empty() {
-            return Err((603, "a transfer with consultation is not supported"));
+            return Err((603, "a Refer-To may carry no header but Replaces"));
         }
         let number = uri.user().unwrap_or_default();
         let colleague = self.directory.colleague(&number);
@@ -85,7 +111,7 @@ impl Switch {
         if !self.calls.may_transfer(leg.call, leg.no) {
             return Err((603, "this conversation cannot be transferred now"));
         }
-        Ok(colleague.user)
+        Ok(Target::Colleague(colleague.user))
     }
 
     /// NOTIFY with the status as a fragment of an answer (RFC 3515 §2.4.4).

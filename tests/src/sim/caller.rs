@@ -16,7 +16,7 @@ pub struct Intent {
     /// Gives up after this long without an answer.
     pub patience: Duration,
     /// What happens in the conversation.
-    pub talking: super::phone::Talking,
+    pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
     /// Presses 1 this long after the answer.
@@ -28,7 +28,7 @@ impl Intent {
     pub fn patient() -> Self {
         Self {
             patience: Duration::from_secs(120),
-            talking: super::phone::Talking::Stay,
+            talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
         }
@@ -36,7 +36,7 @@ impl Intent {
 
     /// Drawn from the seed.
     pub fn drawn(chance: &mut Chance) -> Self {
-        use super::phone::Talking;
+        use super::Talking;
         let after = chance.millis(10, 45_000);
         Self {
             patience: match chance.below(10) {
@@ -108,6 +108,8 @@ pub struct Caller {
     pub cancelled: bool,
     /// Keys that were pressed and are not under way yet.
     pub pressed: Option<char>,
+    /// A header that the INVITE has besides the usual ones.
+    pub header: Option<(String, String)>,
     /// The transaction layer.
     pub reliable: Reliable,
     line: String,
@@ -141,6 +143,7 @@ impl Caller {
             outcome: None,
             cancelled: false,
             pressed: None,
+            header: None,
             reliable: Reliable::default(),
             line: line.to_owned(),
             account: None,
@@ -240,7 +243,11 @@ impl Caller {
         let uri = format!("sip:{}@{switch}", self.line);
         let account = self.account.as_ref().map(|(user, _)| user);
         let from = account.unwrap_or(&self.number);
-        let invite = Message::request("INVITE", &uri, self.address, &branch)
+        let mut invite = Message::request("INVITE", &uri, self.address, &branch);
+        if let Some((name, value)) = &self.header {
+            invite = invite.with(name, value);
+        }
+        let invite = invite
             .with(
                 "From",
                 format!("<sip:{from}@{ip}>;tag={}", self.chance.word()),
@@ -268,6 +275,9 @@ impl Caller {
         let mut invite = Message::request("INVITE", &uri, self.address, &branch);
         for name in ["From", "To", "Call-ID"] {
             invite = invite.with(name, refused.text(name));
+        }
+        if let Some((name, value)) = &self.header {
+            invite = invite.with(name, value);
         }
         let invite = invite
             .with("CSeq", "2 INVITE")
@@ -359,7 +369,7 @@ impl Caller {
     }
 
     fn talk_begins(&mut self, now: Duration, response: &Message, request: &Message) {
-        use super::phone::Talking;
+        use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
         self.reliable.acknowledge(response, request, &branch);
@@ -374,7 +384,7 @@ impl Caller {
         self.acts.extend(presses);
         match self.intent.talking {
             // Callers have nobody to transfer to.
-            Talking::Stay | Talking::Transfer { .. } => self
+            Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self
                 .acts
                 .push((now + Duration::from_secs(150), Act::HangUp)),
             Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp)),

@@ -14,7 +14,7 @@ use super::{
         is_dialling, line_number, short_number,
     },
     connections::Connections,
-    message::{Message, number_of},
+    message::{Message, number_of, tag_of},
     network::Network,
     phone::{Phone, caller_of, is_mobile},
     plane::Plane,
@@ -73,6 +73,8 @@ pub struct Centre {
     pub media_of: BTreeMap<SocketAddr, String>,
     /// The last told state of each agent.
     pub agents: BTreeMap<UserId, AgentChanged>,
+    /// When a telephone wanted two joined, and where it heard them.
+    pub joins: Vec<(Duration, SocketAddr, SocketAddr)>,
     /// Every change of an agent's state, in order.
     pub states: Vec<AgentChanged>,
     /// Every reservation is granted in time, before the healing too.
@@ -152,6 +154,7 @@ impl Centre {
             wire: Vec::new(),
             media_of: BTreeMap::new(),
             agents: BTreeMap::new(),
+            joins: Vec::new(),
             states: Vec::new(),
             grants_all: {
                 let troubles = &setup.troubles;
@@ -276,6 +279,24 @@ impl Centre {
             caller.leave(now);
         }
         self.pump(caller);
+    }
+
+    /// A telephone orders a transfer in one of its dialogs now.
+    pub fn refer(&mut self, phone: SocketAddr, call_id: &str, to: &str) {
+        let now = self.now;
+        if let Some(phone) = self.phones.get_mut(&phone) {
+            phone.refer(now, call_id, to);
+        }
+        self.pump(phone);
+    }
+
+    /// A telephone hangs up whatever it talks of now.
+    pub fn hang_up(&mut self, phone: SocketAddr) {
+        let now = self.now;
+        if let Some(phone) = self.phones.get_mut(&phone) {
+            phone.hang_up_all(now);
+        }
+        self.pump(phone);
     }
 
     /// Kills the process now and starts it again after a moment.
@@ -425,13 +446,16 @@ impl Centre {
     pub(super) fn pump(&mut self, party: SocketAddr) {
         // A client behind a gateway is known by the number called, a telephone's call by the number shown.
         let mut named_by = "From";
-        let mut keys = Vec::new();
+        let (mut keys, mut asker) = (Vec::new(), None);
         let (out, next) = if let Some(phone) = self.phones.get_mut(&party) {
             if phone.is_gateway {
                 named_by = "To";
             }
             let pressed = std::mem::take(&mut phone.pressed).into_iter();
             keys.extend(pressed.map(|ours| ('1', ours)));
+            let joins = std::mem::take(&mut phone.joins).into_iter();
+            self.joins.extend(joins.map(|(a, b)| (self.now, a, b)));
+            asker = self.owners.get(&party).copied();
             (std::mem::take(&mut phone.reliable.out), phone.next())
         } else if let Some(caller) = self.callers.get_mut(&party) {
             let ours = caller.talk.as_ref().and_then(|talk| talk.remote_media);
@@ -447,6 +471,15 @@ impl Centre {
                     false => number_of(message.text(named_by)),
                 };
                 self.media_of.insert(media, name);
+            }
+            // A telephone that asks a colleague is known by its user's short number, one that calls a client by theirs.
+            let begins = message.is_request() && tag_of(message.text("To")).is_none();
+            if let (true, Some(media), Some(asker)) = (begins, message.media(), asker) {
+                let asker = short_number(usize::try_from(asker.0 - 1).unwrap_or(0));
+                let dialled = number_of(message.text("To"));
+                let is_client = dialled.len() > asker.len();
+                self.media_of
+                    .insert(media, if is_client { dialled } else { asker });
             }
             for delay in self.network.carry(&mut self.chance) {
                 self.later(delay, Happening::ToSwitch(party, message.bytes()));

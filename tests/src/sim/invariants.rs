@@ -216,7 +216,13 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
             else {
                 continue;
             };
-            let distributed = !matches!(rule, Rule::Caller | Rule::Dialled);
+            // Whoever is asked about a client and then handed the client stays on the line.
+            let taken_over = journal.iter().any(|it| {
+                it.call == offer.call
+                    && it.at == offer.at
+                    && matches!(it.kind, EventKind::Transferred { agent, .. } if agent == whom)
+            });
+            let distributed = !matches!(rule, Rule::Caller | Rule::Dialled) && !taken_over;
             let during =
                 offer.at > dialled.at + on_its_way && end.is_some_and(|end| offer.at < end.at);
             if whom == agent && distributed && during {
@@ -229,10 +235,28 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
     }
 }
 
+/// Whether these two were to talk with each other: the number is the same, or somebody who talked with either wanted it.
+pub(super) fn belong_together(
+    centre: &Centre,
+    (a, b): (SocketAddr, SocketAddr),
+    at: Duration,
+) -> bool {
+    let of = |media| centre.media_of.get(&media);
+    let talked = |one: SocketAddr, other: SocketAddr| {
+        let mut bridges = centre.plane.bridges.iter().filter(|it| it.at <= at);
+        bridges.any(|it| [(it.a, it.b), (it.b, it.a)].contains(&(one, other)))
+    };
+    let mut joins = centre.joins.iter().filter(|(when, ..)| *when <= at);
+    let same = of(a).is_some() && of(a) == of(b);
+    same || joins.any(|&(_, one, other)| {
+        (talked(a, one) && talked(b, other)) || (talked(b, one) && talked(a, other))
+    })
+}
+
 fn no_strangers(centre: &Centre, found: &mut Vec<String>) {
     for bridge in &centre.plane.bridges {
         let of = |media| centre.media_of.get(media);
-        if of(&bridge.a).is_none() || of(&bridge.a) != of(&bridge.b) {
+        if !belong_together(centre, (bridge.a, bridge.b), bridge.at) {
             found.push(format!(
                 "media of {:?} and of {:?} are joined: {bridge:?}",
                 of(&bridge.a),
@@ -279,10 +303,11 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
         }
     }
     let mut talked: BTreeMap<&str, usize> = BTreeMap::new();
+    let bridges = || centre.plane.bridges.iter();
+    let joined = |media| bridges().any(|it| it.a == media || it.b == media);
     for (party, at) in &answered {
         let media = centre.callers[party].media;
-        let bridges = || centre.plane.bridges.iter();
-        let joined = bridges().any(|it| it.a == media || it.b == media);
+        let joined = joined(media);
         // Of one who waited before, a crash may take the beginning of the conversation along.
         let waited = !bridges().any(|it| it.at <= *at && (it.a == media || it.b == media));
         if !joined || (waited && centre.life > 0) {
@@ -290,6 +315,9 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
             continue;
         }
         let number = centre.callers[party].number.trim_start_matches('+');
+        *talked.entry(number).or_default() += 1;
+    }
+    for number in questions(centre, joined) {
         *talked.entry(number).or_default() += 1;
     }
     for (number, times) in talked {
@@ -306,6 +334,33 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
             "the journal tells of a conversation with {number} that never was"
         ));
     }
+}
+
+/// The short number of whoever asked, for each question to a colleague that was answered.
+fn questions(centre: &Centre, joined: impl Fn(SocketAddr) -> bool) -> Vec<&str> {
+    let ours = |party: &SocketAddr| centre.phones.get(party).filter(|it| !it.is_gateway);
+    let dialled = centre.wire.iter().filter_map(|record| {
+        let message = &record.message;
+        let asks = record.incoming && message.is_request() && message.method() == "INVITE";
+        let first =
+            tag_of(message.text("To")).is_none() && message.header("Authorization").is_some();
+        ours(&record.party)?;
+        let media = message.media().filter(|_| asks && first)?;
+        Some((message.text("Call-ID"), (record.party, media)))
+    });
+    let dialled: BTreeMap<&str, (SocketAddr, SocketAddr)> = dialled.collect();
+    let taken = dialled.into_iter().filter(|(call_id, (party, media))| {
+        let answer = |record: &Record| {
+            let message = &record.message;
+            let ok = message.status() == Some(200) && message.method() == "INVITE";
+            ok && !record.incoming && message.text("Call-ID") == *call_id
+        };
+        let mut wire = centre.wire.iter().filter(|it| it.party == *party);
+        wire.any(answer) && joined(*media)
+    });
+    let numbers = taken.filter_map(|(_, (_, media))| Some(centre.media_of.get(&media)?.as_str()));
+    let of_client = |number: &&str| centre.world.numbers.values().any(|it| it == number);
+    numbers.filter(|number| !of_client(number)).collect()
 }
 
 fn is_internal(events: &[&Event]) -> bool {
@@ -330,7 +385,10 @@ fn caller_of<'a>(centre: &'a Centre, call: CallId, events: &[&'a Event]) -> Opti
         } => Some(from.as_str()),
         _ => None,
     });
-    let number = internal.or_else(|| centre.world.number(call))?;
+    if let Some(number) = internal {
+        return Some(number);
+    }
+    let number = centre.world.number(call)?;
     let mut callers = centre.callers.values();
     callers
         .any(|caller| caller.number.trim_start_matches('+') == number)
@@ -389,6 +447,9 @@ fn everybody_ends(centre: &Centre, found: &mut Vec<String>) {
         }
     }
     for phone in centre.phones.values().filter(|phone| phone.alive) {
+        for question in phone.questions.iter().filter(|question| !question.over) {
+            found.push(format!("{} still asks: {question:?}", phone.user));
+        }
         for call in phone.calls.iter().filter(|call| !call.over) {
             found.push(format!(
                 "{} still has a call with {}: {}",

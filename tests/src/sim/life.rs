@@ -8,6 +8,7 @@ use switch::{Input, Settings, Switch};
 use super::{
     centre::{Centre, Happening},
     company::exchange,
+    invariants::belong_together,
     network::Network,
     phone::Phone,
 };
@@ -55,12 +56,8 @@ impl Centre {
                 continue;
             }
             let heard = talk.remote_media.and_then(|ours| self.plane.heard_at(ours));
-            let number = caller.number.trim_start_matches('+');
-            if heard
-                .and_then(|far| self.media_of.get(&far))
-                .map(String::as_str)
-                != Some(number)
-            {
+            let hears = |far| belong_together(self, (caller.media, far), self.now);
+            if !heard.is_some_and(hears) {
                 deaf.insert(*address);
             }
         }

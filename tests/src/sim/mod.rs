@@ -9,6 +9,7 @@ pub mod centre;
 pub mod chance;
 pub mod company;
 pub mod connections;
+pub mod consulting;
 pub mod digest;
 mod exchange;
 mod fairness;
@@ -27,6 +28,6 @@ pub mod world;
 
 pub use caller::{Caller, Intent, Outcome};
 pub use centre::{Centre, Dialled};
-pub use phone::{Answering, Talking};
+pub use mood::{Answering, Talking};
 pub use setup::Setup;
 pub use world::Store;

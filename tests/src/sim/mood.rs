@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::chance::Chance;
+use super::{chance::Chance, consulting::Manner};
 
 /// What the person at the telephone does when it rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,13 @@ pub enum Talking {
         after: Duration,
         /// Hangs up as soon as the exchange has taken the order, instead of waiting for its end.
         at_once: bool,
+    },
+    /// Asks a colleague about the client, as the script says whom, and then joins the two.
+    Consult {
+        /// After this long.
+        after: Duration,
+        /// How.
+        manner: Manner,
     },
 }
 
@@ -133,13 +140,22 @@ pub(super) fn drawn_key(chance: &mut Chance) -> Option<Duration> {
 fn drawn_talking(chance: &mut Chance) -> Talking {
     let after = chance.millis(100, 40_000);
     match chance.below(100) {
-        0..40 => Talking::Stay,
-        40..70 => Talking::HangUp { after },
-        70..78 => Talking::Transfer {
+        0..32 => Talking::Stay,
+        32..56 => Talking::HangUp { after },
+        56..64 => Talking::Transfer {
             after,
             at_once: chance.permille(500),
         },
-        78..92 => Talking::Hold {
+        64..80 => Talking::Consult {
+            after,
+            manner: Manner {
+                asks: chance.millis(0, 8_000),
+                waits: chance.permille(700),
+                by_question: chance.permille(300),
+                at_once: chance.permille(300),
+            },
+        },
+        80..93 => Talking::Hold {
             after,
             length: chance.millis(200, 60_000),
             rest: chance.millis(500, 10_000),

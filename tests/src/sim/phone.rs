@@ -5,6 +5,7 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 pub use super::mood::{Answering, Talking};
 use super::{
     chance::Chance,
+    consulting::{Manner, Question},
     digest,
     message::{Message, number_of, sdp, shown_number, tag_of},
     mood::{drawn_answering, drawn_client, drawn_key, drawn_mobile},
@@ -15,8 +16,10 @@ use super::{
 const REGISTER_SECS: u64 = 60;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Act {
+pub(super) enum Act {
     Transfer(String),
+    Consult(String, Manner),
+    Join(String),
     Register,
     Ring(String),
     Answer(String, Talking),
@@ -63,7 +66,11 @@ pub struct Phone {
     /// What it was told of its transfers, in order.
     pub told: Vec<String>,
     /// Calls that it hangs up as soon as their transfer is accepted.
-    leaves: Vec<String>,
+    pub(super) leaves: Vec<String>,
+    /// Its questions to colleagues, in order.
+    pub questions: Vec<Question>,
+    /// Where it hears the two whom it wants joined, if that is not noted yet.
+    pub(super) joins: Vec<(SocketAddr, SocketAddr)>,
     /// It is to be left alone: no more refreshing of its registration.
     pub retired: bool,
     /// Registered, as far as it knows.
@@ -84,13 +91,13 @@ pub struct Phone {
     pub pressed: Vec<SocketAddr>,
     /// The transaction layer.
     pub reliable: Reliable,
-    password: String,
-    switch: SocketAddr,
-    chance: Chance,
+    pub(super) password: String,
+    pub(super) switch: SocketAddr,
+    pub(super) chance: Chance,
     cseq: u32,
     boots: u32,
-    next_port: u16,
-    acts: Vec<(Duration, Act)>,
+    pub(super) next_port: u16,
+    pub(super) acts: Vec<(Duration, Act)>,
 }
 
 impl Phone {
@@ -111,6 +118,8 @@ impl Phone {
             colleagues: VecDeque::new(),
             told: Vec::new(),
             leaves: Vec::new(),
+            questions: Vec::new(),
+            joins: Vec::new(),
             retired: false,
             registered: false,
             mu_law_only: false,
@@ -149,8 +158,9 @@ impl Phone {
             let speaks = talk.is_none_or(|talk| !talk.holding && !talk.over);
             call.answered && !call.over && speaks
         };
-        let calls = self.calls.iter().filter(|_| self.alive);
-        calls.filter(talks).map(|call| call.media)
+        let calls = self.calls.iter().filter(talks).map(|call| call.media);
+        let questions = self.questions.iter().filter_map(Question::sending);
+        calls.chain(questions).filter(|_| self.alive)
     }
 
     /// Loses power now.
@@ -158,6 +168,7 @@ impl Phone {
         self.alive = false;
         self.registered = false;
         self.calls.clear();
+        self.questions.clear();
         self.reliable = Reliable::default();
         self.acts.clear();
         if !self.retired {
@@ -175,6 +186,10 @@ impl Phone {
         for id in ids {
             self.act(now, Act::HangUp(id));
         }
+        let asked = self.questions.iter().map(|it| it.call_id().to_owned());
+        for id in asked.collect::<Vec<_>>() {
+            self.hang_up_question(now, &id);
+        }
     }
 
     /// When [`Phone::timer`] has something to do.
@@ -188,7 +203,10 @@ impl Phone {
         for lost in self.reliable.timer(now) {
             match lost {
                 Lost::Answer(request) if request.method() == "REGISTER" => self.again(now, 5),
-                Lost::Answer(request) => self.end(request.text("Call-ID")),
+                Lost::Answer(request) => {
+                    self.end(request.text("Call-ID"));
+                    self.question_lost(request.text("Call-ID"));
+                }
                 Lost::Ack(answer) => {
                     // RFC 3261 §13.3.1.4: no ACK, so the dialog is ended.
                     let call_id = answer.text("Call-ID").to_owned();
@@ -217,8 +235,10 @@ impl Phone {
         }
     }
 
-    fn act(&mut self, now: Duration, act: Act) {
+    pub(super) fn act(&mut self, now: Duration, act: Act) {
         match act {
+            Act::Consult(call, manner) => self.consult(now, &call, manner),
+            Act::Join(question) => self.join(now, &question),
             Act::Register => self.register(now, None),
             Act::Crash => self.crash(now),
             Act::Boot => {
@@ -258,7 +278,11 @@ impl Phone {
         }
     }
 
-    fn talk(&mut self, call_id: &str, act: impl FnOnce(&mut Talk, &mut Reliable, &mut Chance)) {
+    pub(super) fn talk(
+        &mut self,
+        call_id: &str,
+        act: impl FnOnce(&mut Talk, &mut Reliable, &mut Chance),
+    ) {
         let call = self
             .calls
             .iter_mut()
@@ -331,6 +355,9 @@ impl Phone {
             }
             return;
         }
+        if self.question_asked(now, request) {
+            return;
+        }
         let Some(call) = self
             .calls
             .iter_mut()
@@ -361,9 +388,7 @@ impl Phone {
             talk.asked(now, request, &mut self.reliable);
             call.over |= talk.over;
             if request.method() == "NOTIFY" {
-                let fragment = request.body.lines().next().unwrap_or_default();
-                let status = fragment.split(' ').nth(1).unwrap_or_default();
-                self.told.push(format!("notify {status}"));
+                self.notified(now, request);
             }
         } else {
             self.reliable
@@ -463,6 +488,9 @@ impl Phone {
                 Talking::Stay => {}
                 Talking::HangUp { after } => self.acts.push((now + after, Act::HangUp(id))),
                 Talking::Crash { after } => self.acts.push((now + after, Act::Crash)),
+                Talking::Consult { after, manner } => {
+                    self.acts.push((now + after, Act::Consult(id, manner)));
+                }
                 Talking::Transfer { after, at_once } => {
                     if at_once {
                         self.leaves.push(id.clone());
@@ -491,14 +519,14 @@ impl Phone {
         if request.method() == "REGISTER" {
             return self.registered(now, response, request);
         }
+        if request.method() == "REFER" && status >= 200 {
+            self.transfer_answered(now, status, request.text("Call-ID"));
+        }
+        if self.question_answered(now, response, request) {
+            return;
+        }
         if status >= 200 {
             let call_id = request.text("Call-ID").to_owned();
-            if request.method() == "REFER" {
-                self.told.push(status.to_string());
-                if status < 300 && self.leaves.contains(&call_id) {
-                    self.act(now, Act::HangUp(call_id.clone()));
-                }
-            }
             self.talk(&call_id, |talk, reliable, chance| {
                 talk.answered(response, request, reliable, chance);
             });

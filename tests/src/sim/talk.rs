@@ -4,7 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     chance::Chance,
-    message::{Message, sdp, uri_of},
+    consulting::escaped,
+    message::{Message, sdp, tag_of, uri_of},
     reliable::Reliable,
 };
 
@@ -102,6 +103,17 @@ impl Talk {
             let request = self.request("REFER", chance).with("Refer-To", to);
             reliable.ask(now, request);
         }
+    }
+
+    /// From of our requests, tag included.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// What a transfer says to name this dialog (RFC 3891).
+    pub fn named(&self) -> String {
+        let tags = [&self.remote, &self.local].map(|value| tag_of(value).unwrap_or_default());
+        escaped(&self.call_id, (tags[0], tags[1]))
     }
 
     /// Answers a request within the dialog.
