@@ -65,8 +65,11 @@ impl Switch {
         if let Consulted::Talks { leg, .. } = consulted {
             let theirs = self.legs.key_of(question.0, leg);
             let theirs = theirs.and_then(|key| self.legs.find(key));
-            if !theirs.is_some_and(|leg| is_answered(leg) && has_media(leg)) {
-                return Err((603, "the colleague is not on the line"));
+            let may_come = |leg: &Leg| {
+                matches!(leg.side, Side::Device(_)) && is_answered(leg) && has_media(leg)
+            };
+            if !theirs.is_some_and(may_come) {
+                return Err((603, "the colleague is not at a telephone of ours"));
             }
         }
         Ok(Some(Consultation {
