@@ -31,7 +31,7 @@ const MANAGERS: [(&str, &str, &str); 6] = [
 ];
 
 /// Number, name, advertising channel, and how well each manager serves it.
-const LINES: [(&str, &str, &str, [u8; 6]); 3] = [
+const LINES: [(&str, &str, &str, [u8; 6]); 4] = [
     (
         "+7 495 123-45-01",
         "Отдел продаж",
@@ -50,7 +50,10 @@ const LINES: [(&str, &str, &str, [u8; 6]); 3] = [
         "Выставка «Электро»",
         [0, 0, 3, 5, 8, 10],
     ),
+    ("+7 495 123-45-04", "Сервис", "Сайт", [0, 0, 10, 0, 0, 0]),
 ];
+/// The line on which callers wait when nobody is free.
+const QUEUED: &str = "Сервис";
 
 /// A manager of the company with what they log in with.
 #[derive(Clone, Debug)]
@@ -79,7 +82,7 @@ pub(super) struct Client {
 pub(super) struct Company {
     pub(super) managers: Vec<Manager>,
     /// The numbers of the lines, as the trunk writes them.
-    pub(super) lines: [String; 3],
+    pub(super) lines: [String; 4],
     pub(super) clients: Vec<Client>,
 }
 
@@ -182,7 +185,8 @@ async fn lines(rest: &Rest, managers: &[Manager]) -> Result<()> {
             .zip(levels)
             .map(|(manager, level)| json!({ "user": manager.id, "level": level }))
             .collect();
-        let body = json!({ "number": number, "name": name, "channel": channel, "skills": skills });
+        let queue = (name == QUEUED).then(|| json!({ "announce_secs": 30 }));
+        let body = json!({ "number": number, "name": name, "channel": channel, "skills": skills, "queue": queue });
         let _: Id = rest.post("lines", &body).await?;
     }
     Ok(())

@@ -16,6 +16,7 @@ pub(super) struct Call {
     pub(super) agent: Option<String>,
     pub(super) cause: Option<String>,
     pub(super) talk_ms: u64,
+    pub(super) wait_ms: u64,
     pub(super) missed: bool,
     pub(super) recording: Option<Recording>,
 }
@@ -35,6 +36,13 @@ pub(super) struct Recording {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Route {
     pub(super) offers: Vec<Offer>,
+    pub(super) queued: Option<Queued>,
+}
+
+/// The caller's wait, as the API tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Queued {
+    pub(super) place: u32,
 }
 
 /// One offer of a route.

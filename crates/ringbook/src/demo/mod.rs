@@ -10,6 +10,7 @@ mod folder;
 mod leg;
 mod names;
 mod proof;
+mod queue;
 mod registration;
 mod scenes;
 mod speech;

@@ -8,7 +8,7 @@ use super::{
     daemon,
     desk::Card,
     evidence::{self, Call, Offer},
-    theatre::{PATIENCE, Theatre, end_of},
+    theatre::{PATIENCE, Theatre, end_after, end_of},
     user_agent::UserAgent,
     voice::sounding,
 };
@@ -33,7 +33,7 @@ pub(super) async fn conversation(
         "the caller's INVITE ended with {}",
         ended.status
     );
-    let (_, other) = end_of(telephone, "the telephone", PATIENCE).await?;
+    let (_, other) = end_after(telephone, card.at, PATIENCE).await?;
     let heard = [&ended.heard, &other.heard];
     for (heard, who) in heard.iter().zip(["client", "manager"]) {
         let file = theatre
@@ -82,11 +82,10 @@ pub(super) async fn lead_and_words(
     card: &Card,
     place: usize,
 ) -> Result<Offer> {
-    let rang = theatre.telephones[place]
-        .facts()
-        .calls
-        .last()
-        .map(|call| call.begun);
+    let calls = theatre.telephones[place].facts().calls;
+    // One that rang too early is the last one.
+    let after = calls.iter().find(|call| call.begun >= card.at);
+    let rang = after.or(calls.last()).map(|call| call.begun);
     let rang = rang.context("the telephone got no INVITE")?;
     ensure!(
         card.at <= rang,

@@ -10,6 +10,7 @@ use super::{
     company::Client,
     evidence::{self, Obligation},
     proof::{conversation, lead_and_words},
+    queue,
     theatre::{PATIENCE, Theatre, end_of},
     user_agent::{Facts, Manner, Order, Part, UserAgent},
     voice::Speech,
@@ -27,6 +28,8 @@ const RADIO: usize = 1;
 const FIRST: usize = 0;
 const SECOND: usize = 200;
 const GLEBS: usize = 3;
+/// Vera looks after this one, who has to wait for her.
+const VERAS: usize = 2;
 /// Nobody in the contact base has this number.
 const STRANGER: &str = "79601112233";
 /// How long a telephone rings before it is answered, and before the caller gives up.
@@ -271,8 +274,10 @@ async fn unknown_caller(theatre: &Theatre<'_>) -> Result<()> {
         theatre.name(&offered.agent),
         best.name
     );
+    // Meanwhile somebody calls the line that only this manager serves.
+    let waiter = queue::waits(theatre, &theatre.company.clients[VERAS]).await?;
     conversation(theatre, &card, &caller).await?;
-    Ok(())
+    waiter.served(theatre, VERA).await
 }
 
 /// The caller hangs up while it rings: the call is missed, and nothing goes on ringing; what is owed then.

@@ -1,6 +1,10 @@
 //! Everybody on the stage: the managers' telephones and workspaces, the callers, and what a scene may ask of them.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::future::try_join_all;
@@ -225,9 +229,29 @@ pub(super) async fn end_of(
     who: &str,
     patience: Duration,
 ) -> Result<(CallFacts, Ended)> {
-    let is_over = |facts: &Facts| facts.calls.last().is_some_and(|call| call.ended.is_some());
+    let last = |facts: &Facts| facts.calls.last().cloned();
+    end_of_one(agent, who, patience, last).await
+}
+
+/// Waits until the first call of a telephone after this moment is over.
+pub(super) async fn end_after(
+    agent: &UserAgent,
+    since: Instant,
+    patience: Duration,
+) -> Result<(CallFacts, Ended)> {
+    let first = |facts: &Facts| facts.calls.iter().find(|it| it.begun >= since).cloned();
+    end_of_one(agent, "the telephone", patience, first).await
+}
+
+async fn end_of_one(
+    agent: &UserAgent,
+    who: &str,
+    patience: Duration,
+    one: impl Fn(&Facts) -> Option<CallFacts>,
+) -> Result<(CallFacts, Ended)> {
+    let is_over = |facts: &Facts| one(facts).is_some_and(|call| call.ended.is_some());
     let facts = agent.until(patience, is_over).await;
-    let call = facts.and_then(|facts| facts.calls.last().cloned());
+    let call = facts.and_then(|facts| one(&facts));
     let call = call.with_context(|| format!("{who}: the call is not over within {patience:?}"))?;
     let ended = call
         .ended
