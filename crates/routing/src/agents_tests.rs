@@ -334,3 +334,23 @@ fn an_agent_may_dial_when_no_call_would_be_offered() {
     assert_eq!(agents.state(agent), Some(CHOSEN));
     assert!(agents.take_directly(at(5), agent, CallId(10)));
 }
+
+#[test]
+fn the_expected_wait_is_the_usual_talk_shared_among_those_who_are_there() {
+    let mut agents = Agents::new();
+    agents.update(at(0), &[1, 2, 3].map(record), &[1, 2, 3].map(skill));
+    for user in [1, 2] {
+        agents.set_registered(at(0), UserId(user), true);
+    }
+    assert_eq!(agents.expected_wait(LINE, 1), None, "nobody has talked yet");
+    let (agent, call) = (UserId(1), CallId(5));
+    assert!(agents.reserve(at(0), agent, call));
+    agents.talking(at(0), agent, call);
+    agents.release(at(160), agent, call, false);
+    let wait = |agents: &Agents, place| agents.expected_wait(LINE, place).unwrap();
+    let talk = at(160).mono - at(0).mono;
+    assert_eq!(wait(&agents, 1), talk / 2, "the third is not there");
+    assert_eq!(wait(&agents, 4), talk * 2);
+    agents.set_away(at(161), UserId(2), true);
+    assert_eq!(wait(&agents, 1), talk);
+}
