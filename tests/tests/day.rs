@@ -1,4 +1,4 @@
-//! A working day of two hundred agents in virtual time: quiet hours and three rushes in which callers wait.
+//! Half a day of two hundred agents in virtual time: quiet hours and three rushes in which callers wait.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tests::sim::{Centre, Intent, Setup, chance::Chance, company::Size, invariant
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
-fn two_hundred_agents_serve_a_day_with_rushes_in_order_and_nobody_waits_in_vain() {
+fn two_hundred_agents_serve_half_a_day_with_rushes_in_order_and_nobody_waits_in_vain() {
     let mut chance = Chance::new(200);
     let mut setup = Setup::calm(200, 1);
     setup.size = Size {
@@ -18,10 +18,10 @@ fn two_hundred_agents_serve_a_day_with_rushes_in_order_and_nobody_waits_in_vain(
         lines: 4,
     };
     setup.moods = true;
-    setup.callers = (1_000, 8 * HOUR);
+    setup.callers = (600, 4 * HOUR);
     setup.dials = 200;
     let mut centre = Centre::new(chance.split(), &setup);
-    for rush in [1, 3, 6] {
+    for rush in [1, 2, 3] {
         for _ in 0..600 {
             let at = HOUR * rush + chance.millis(0, 30_000);
             let line = usize::try_from(chance.below(4)).unwrap_or(0);
@@ -41,7 +41,7 @@ fn two_hundred_agents_serve_a_day_with_rushes_in_order_and_nobody_waits_in_vain(
         }
     });
     let begun = Instant::now();
-    centre.run(8 * HOUR, |_| false);
+    centre.run(4 * HOUR, |_| false);
     centre.run_until_quiet();
     let lived = begun.elapsed();
     assert_eq!(violations(&centre), Vec::<String>::new());

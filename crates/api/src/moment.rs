@@ -7,7 +7,7 @@ use model::Utc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-/// A time as the API writes it: `2026-03-01T09:30:00.25Z`.
+/// A time as the API writes it: `2026-03-01T09:30:00.250000Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub struct Moment(pub Utc);
@@ -33,7 +33,8 @@ impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Outside of what RFC 3339 can write (year 9999) there is nothing truthful to say.
         match jiff::Timestamp::from_microsecond(self.0.micros()) {
-            Ok(timestamp) => serializer.collect_str(&timestamp),
+            // Six digits always, as in frames: one time is one text.
+            Ok(timestamp) => serializer.collect_str(&format_args!("{timestamp:.6}")),
             Err(_) => serializer.serialize_none(),
         }
     }
@@ -70,6 +71,9 @@ mod tests {
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(json, "\"2026-03-01T09:30:00.250001Z\"");
         assert_eq!(moment.day(), "2026-03-01");
+        let even = Moment(Utc::from_micros(1_772_357_400_250_000));
+        let json_of_even = serde_json::to_string(&even).unwrap();
+        assert_eq!(json_of_even, "\"2026-03-01T09:30:00.250000Z\"");
         assert_eq!(serde_json::from_str::<Moment>(&json).unwrap(), moment);
         let zoned: Moment = serde_json::from_str("\"2026-03-01T12:30:00.250001+03:00\"").unwrap();
         assert_eq!(zoned, moment);

@@ -1,7 +1,10 @@
 //! What callers in a queue may expect, read from the journal: nobody waits while a qualified agent is idle, and those
 //! of one line are served in the order of their class and of their coming.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use call::EventKind;
 use model::{AgentState, CallId, CallerIdentity, Flag, LineId, Priority, Rule, UserId, Utc};
@@ -103,9 +106,11 @@ fn within(at: Utc, when: Utc) -> bool {
     when < at + MARGIN && at < when + MARGIN
 }
 
-fn serves(centre: &Centre, agent: UserId, line: LineId) -> bool {
-    let mut skills = centre.directory.skills.iter();
-    skills.any(|it| it.user == agent && it.line == line && it.level > 0)
+/// Who serves which line.
+fn serving(centre: &Centre) -> BTreeSet<(UserId, LineId)> {
+    let skills = centre.directory.skills.iter();
+    let skills = skills.filter(|skill| skill.level > 0);
+    skills.map(|skill| (skill.user, skill.line)).collect()
 }
 
 /// Callers who waited although an agent of the line had been idle for a while, once the faults were over.
@@ -113,14 +118,14 @@ pub(super) fn waited_in_vain(centre: &Centre) -> Vec<String> {
     let Some(healed) = centre.healed_at else {
         return Vec::new();
     };
-    let idle = idle_times(centre);
+    let (idle, serving) = (idle_times(centre), serving(centre));
     let mut found = Vec::new();
     for (call, stay) in &stays(centre) {
         let Some(from) = stay.from else { continue };
         let to = stay.to.unwrap_or_else(|| centre.utc());
         let mut at = from.max(DAWN + healed) + MARGIN;
         while at < to {
-            let may = |agent| serves(centre, agent, stay.line) && !stay.rests(agent, at);
+            let may = |agent| serving.contains(&(agent, stay.line)) && !stay.rests(agent, at);
             let free = idle.iter().filter(|(_, times)| is_idle(times, at));
             let passed = free.map(|(agent, _)| *agent).find(|agent| may(*agent));
             if let Some(agent) = passed.filter(|_| stay.waits_at(at)) {

@@ -79,20 +79,22 @@ fn one_final_answer(centre: &Centre, found: &mut Vec<String>) {
 
 /// RFC 3261 §9.2: an INVITE without a final answer gets 487 as soon as its CANCEL is here.
 fn a_cancel_is_obeyed(centre: &Centre, found: &mut Vec<String>) {
-    let of_caller = |record: &&Record| centre.callers.contains_key(&record.party);
-    for cancel in centre.wire.iter().filter(of_caller) {
+    let mut of_caller: BTreeMap<SocketAddr, Vec<&Record>> = BTreeMap::new();
+    for record in &centre.wire {
+        if centre.callers.contains_key(&record.party) {
+            of_caller.entry(record.party).or_default().push(record);
+        }
+    }
+    for cancel in of_caller.values().flatten() {
         if !cancel.incoming || !cancel.message.start.starts_with("CANCEL") {
             continue;
         }
         let same = |r: &&Record| {
             r.party == cancel.party && r.life == cancel.life && r.message.method() == "INVITE"
         };
-        let known = centre
-            .wire
-            .iter()
-            .filter(same)
-            .any(|r| r.incoming && r.at <= cancel.at);
-        let mut answers = centre.wire.iter().filter(same).filter(|r| !r.incoming);
+        let theirs = || of_caller[&cancel.party].iter().copied().filter(same);
+        let known = theirs().any(|r| r.incoming && r.at <= cancel.at);
+        let mut answers = theirs().filter(|r| !r.incoming);
         // A challenge ends an INVITE too, but not the one that is cancelled.
         let first = answers.find(|r| {
             let status = r.message.status();
