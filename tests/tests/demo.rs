@@ -34,9 +34,13 @@ fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
     let text = String::from_utf8_lossy(&played.stdout).into_owned();
     let trouble = String::from_utf8_lossy(&played.stderr).into_owned();
     assert!(played.status.success(), "{text}{trouble}");
-    // The three that are told, the one that keeps a manager busy, and the call back to the one who gave up.
-    assert_eq!(recordings(&folder.path().join("recordings")), 5, "{text}");
+    // The three that are told, the one that keeps a manager busy, the one who waited, and the call back to the one who
+    // gave up.
+    assert_eq!(recordings(&folder.path().join("recordings")), 6, "{text}");
     let told = [
+        "hears the place in the queue and music",
+        "in the queue from",
+        "in place 1 and talked",
         "is owed a call back by",
         "calls back at a click",
         "The manager's telephone first",
