@@ -69,7 +69,7 @@ impl Switch {
 
     /// The agent's telephones elsewhere that the agent may call.
     pub(crate) fn elsewhere(&self, agent: UserId) -> Vec<(DeviceId, String, Duration)> {
-        let reach = self.directory.reach(agent);
+        let reach = self.agents.agent(agent).map(|agent| agent.may_call);
         let mut numbers = self.directory.elsewhere(agent);
         numbers.retain(|(_, number, _)| {
             reach.is_some_and(|reach| self.plan.read(number).is_allowed(reach))

@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use model::{
-    Agent, Device, DeviceId, Line, LineId, Now, Reach, Trunk, TrunkId, TrunkOutbound, UserId,
-};
+use model::{Agent, Device, DeviceId, Line, LineId, Now, Trunk, TrunkId, TrunkOutbound, UserId};
 
 use crate::switch::Switch;
 
@@ -39,12 +37,15 @@ pub(crate) struct Index {
     numbers: HashMap<String, usize>,
     of_user: BTreeMap<UserId, Vec<DeviceId>>,
     short_numbers: HashMap<String, usize>,
+    /// Somebody has a telephone elsewhere.
+    pub(crate) has_elsewhere: bool,
 }
 
 impl Index {
     pub(crate) fn new(directory: Arc<model::Directory>) -> Self {
         let mut index = Self::default();
         for (place, device) in directory.devices.iter().enumerate() {
+            index.has_elsewhere |= device.number.is_some();
             index.devices.insert(device.id, place);
             index.accounts.insert(device.auth_user.clone(), place);
             index
@@ -85,14 +86,6 @@ impl Index {
 
     pub(crate) fn devices_of(&self, user: UserId) -> &[DeviceId] {
         self.of_user.get(&user).map_or(&[], Vec::as_slice)
-    }
-
-    /// How far the user may call.
-    pub(crate) fn reach(&self, user: UserId) -> Option<Reach> {
-        let mut agents = self.directory.agents.iter();
-        agents
-            .find(|agent| agent.user == user)
-            .map(|it| it.may_call)
     }
 
     /// The user's telephones elsewhere: their numbers, and how long after the others they ring.

@@ -95,6 +95,9 @@ impl Switch {
     /// A call of ours to an agent's telephone elsewhere that was forwarded to us: it shows our own number while that
     /// telephone rings.
     fn comes_back(&self, invite: &Request) -> bool {
+        if !self.directory.has_elsewhere || !self.legs.rings_elsewhere() {
+            return false;
+        }
         let own = |number: &str| {
             let number = self.plan.read(number);
             let mut ways = self.directory.ways_out().into_iter();
@@ -107,7 +110,6 @@ impl Switch {
             .map(|asserted| calling_number(invite, asserted))
             .iter()
             .any(|it| own(it))
-            && self.legs.rings_elsewhere()
     }
 
     /// The number called. Where we register, the request URI is our Contact whatever was dialled, so a line's number in To
