@@ -84,6 +84,17 @@ fn facts(centre: &Centre, caller: SocketAddr) -> Vec<(Duration, EventKind)> {
         .collect()
 }
 
+/// The time from the first fact of one name to the first of the other.
+fn between(centre: &Centre, caller: SocketAddr, from: &str, to: &str) -> Duration {
+    let facts = facts(centre, caller);
+    let at = |name: &str| {
+        let mut facts = facts.iter();
+        let fact = facts.find(|(_, kind)| kind.name() == name);
+        fact.expect("a fact of this name").0
+    };
+    at(to) - at(from)
+}
+
 fn names(centre: &Centre, caller: SocketAddr) -> Vec<&'static str> {
     facts(centre, caller)
         .iter()
@@ -207,15 +218,7 @@ fn whoever_presses_one_is_called_back_and_hears_so() {
         Some((Cause::CallBackWanted, true))
     );
     assert_eq!(centre.callers[&callers[1]].outcome, Some(Outcome::Ended));
-    let facts = facts(&centre, callers[1]);
-    let at = |name: &str| {
-        facts
-            .iter()
-            .find(|(_, kind)| kind.name() == name)
-            .unwrap()
-            .0
-    };
-    let said = at("call.ended") - at("call.queued");
+    let said = between(&centre, callers[1], "call.queued", "call.ended");
     assert!(
         said > secs(8),
         "the last words are said before the BYE: {said:?}"
@@ -285,15 +288,7 @@ fn the_longest_wait_ends_with_words_and_a_missed_call() {
         Some((Cause::WaitedTooLong, true))
     );
     assert_eq!(sent(&centre, callers[1], "BYE"), 1);
-    let facts = facts(&centre, callers[1]);
-    let at = |name: &str| {
-        facts
-            .iter()
-            .find(|(_, kind)| kind.name() == name)
-            .unwrap()
-            .0
-    };
-    let waited = at("call.ended") - at("call.queued");
+    let waited = between(&centre, callers[1], "call.queued", "call.ended");
     assert!((secs(22)..secs(30)).contains(&waited), "{waited:?}");
 }
 
@@ -345,15 +340,7 @@ fn the_longest_wait_holds_while_one_telephone_after_the_other_rings() {
     let caller = centre.place(centre.now + secs(2), 0, patient());
     ends_well(&mut centre);
     assert_eq!(cause(&centre, caller), Some((Cause::WaitedTooLong, true)));
-    let facts = facts(&centre, caller);
-    let at = |name: &str| {
-        facts
-            .iter()
-            .find(|(_, kind)| kind.name() == name)
-            .unwrap()
-            .0
-    };
-    let waited = at("call.ended") - at("call.queued");
+    let waited = between(&centre, caller, "call.queued", "call.ended");
     // At most one more telephone rings out, and the last words are said.
     assert!((secs(25)..secs(55)).contains(&waited), "{waited:?}");
 }
@@ -434,15 +421,7 @@ fn another_group_helps_after_a_while() {
     });
     let second = centre.place(centre.now, 0, patient());
     ends_well(&mut centre);
-    let facts = facts(&centre, second);
-    let at = |name: &str| {
-        facts
-            .iter()
-            .find(|(_, kind)| kind.name() == name)
-            .unwrap()
-            .0
-    };
-    let helped = at("call.offered") - at("call.queued");
+    let helped = between(&centre, second, "call.queued", "call.offered");
     assert!((secs(15)..secs(16)).contains(&helped), "{helped:?}");
     assert_eq!(offers(&centre, second)[0].1, UserId(2));
 }

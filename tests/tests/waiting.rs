@@ -49,6 +49,12 @@ fn assert_in_order(names: &[&str], stream: &[i16]) {
     );
 }
 
+/// Where the gateway's call that was answered sends its sound.
+fn media(gateway: &Phone) -> Option<std::net::SocketAddr> {
+    let mut calls = gateway.calls.iter();
+    calls.find(|call| call.answered)?.invite.media()
+}
+
 fn remote(caller: &Live<Caller>) -> Option<std::net::SocketAddr> {
     caller.wait_for_answer();
     caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media))
@@ -218,13 +224,6 @@ async fn an_agent_takes_the_call_on_the_mobile_by_a_key_with_card_recording_and_
     });
     let (_, card) = events.frame("call.offered", |_| true).await;
     assert_eq!(card["clients"][0]["name"], "Ivan Petrov", "{card:#}");
-    let media = |gateway: &Phone| {
-        gateway
-            .calls
-            .iter()
-            .find(|call| call.answered)
-            .and_then(|call| call.invite.media())
-    };
     agent.speak_to(gateway.with(|gateway, _| media(gateway)));
     let asked = u64::try_from(prompt("press-one").len() / 160 + 10).expect("a short prompt");
     agent.wait_for(20, asked);
@@ -279,13 +278,6 @@ async fn a_voicemail_that_answers_the_mobile_gets_nobody() {
     gateway.wait("the voicemail answers", |gateway| {
         gateway.calls.iter().any(|call| call.answered)
     });
-    let media = |gateway: &Phone| {
-        gateway
-            .calls
-            .iter()
-            .find(|call| call.answered)
-            .and_then(|call| call.invite.media())
-    };
     voicemail.speak_to(gateway.with(|gateway, _| media(gateway)));
     let outcome = caller.wait_for_end();
     assert_eq!(outcome, Outcome::Refused(480), "nobody answered");
