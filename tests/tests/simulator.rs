@@ -29,6 +29,7 @@ const WANTED: &[&str] = &[
     "ended: crash",
     "ended: declined",
     "ended: hung_up",
+    "ended: media_failed",
     "ended: media_timeout",
     "ended: no_answer",
     "ended: no_such_number",
