@@ -94,6 +94,7 @@ pub struct Centre {
     /// Print what happens.
     pub talkative: bool,
     orders: u64,
+    pub(super) session_expires_secs: u32,
     pub(super) directory: Arc<Directory>,
     pub(super) switch: Option<Switch>,
     pub(super) born: Duration,
@@ -162,6 +163,7 @@ impl Centre {
             },
             ordered: BTreeMap::new(),
             orders: 0,
+            session_expires_secs: setup.session_expires_secs,
             trunks: BTreeMap::new(),
             wrongs: Vec::new(),
             life: 0,
