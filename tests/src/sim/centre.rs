@@ -472,7 +472,8 @@ impl Centre {
                     true => caller_of(&message),
                     false => number_of(message.text(named_by)),
                 };
-                self.media_of.insert(media, name);
+                // A later answer may be to a request of ours, which comes from the line.
+                self.media_of.entry(media).or_insert(name);
             }
             // A telephone that asks a colleague is known by its user's short number, one that calls a client by theirs.
             let begins = message.is_request() && tag_of(message.text("To")).is_none();
