@@ -37,15 +37,19 @@ impl Switch {
         let Some(leg) = self.caller(call).and_then(|key| self.legs.find(key)) else {
             return;
         };
-        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
-            let response = dialog.response(&leg.invite, 180);
-            self.respond(now.mono, server, response);
+        if let (Phase::Incoming(_), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let (key, response) = (leg.key, dialog.response(&leg.invite, 180));
+            self.provisional(now, key, response);
         }
     }
 
     /// 200 with our answer; the layer below repeats it until the ACK.
     pub(crate) fn answer_caller(&mut self, now: Now, call: CallId) {
         let Some(key) = self.caller(call) else { return };
+        if self.waits_for_prack(key) {
+            return;
+        }
+        let complete = self.is_described(key);
         let description = self.describe_to_caller(key);
         let Some(leg) = self.legs.find_mut(key) else {
             return;
@@ -55,8 +59,10 @@ impl Switch {
         };
         let mut response = dialog.response(&leg.invite, 200);
         response.headers.push(Name::Allow, ALLOW);
-        response.headers.push(Name::ContentType, SDP);
-        response.body = description;
+        if !complete {
+            response.headers.push(Name::ContentType, SDP);
+            response.body = description;
+        }
         dialog.confirm(&response);
         let invite = leg.invite.clone();
         leg.phase = Phase::AwaitingAck {
@@ -177,7 +183,15 @@ impl Switch {
             }
             Phase::Confirmed if leg.hang_up.is_some() => {}
             Phase::Confirmed => self.send_bye(now, key),
-            Phase::Prepared | Phase::Incoming(_) => self.forget_leg(key),
+            Phase::Incoming(server) => {
+                // Answered as far as the call knows, while the 200 waits for a PRACK.
+                if let Some(dialog) = leg.dialog.as_ref().filter(|_| leg.reliable.answer_waits) {
+                    let response = dialog.response(&leg.invite, 500);
+                    self.respond(now.mono, server, response);
+                }
+                self.forget_leg(key);
+            }
+            Phase::Prepared => self.forget_leg(key),
             Phase::Calling(client) => {
                 leg.phase = Phase::Cancelling(client);
                 self.transactions.cancel(now.mono, client);

@@ -12,6 +12,7 @@ use crate::{
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
+    reliable::Reliable,
     session_timer::Session,
     switch::Switch,
 };
@@ -148,6 +149,7 @@ impl Switch {
             challenged: false,
             clients: Vec::new(),
             session: Session::default(),
+            reliable: Reliable::default(),
             wake: None,
         });
         Some(no)

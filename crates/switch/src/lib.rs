@@ -24,6 +24,7 @@ mod mutant;
 mod recovery;
 mod refusal;
 mod registration;
+mod reliable;
 mod screening;
 mod session_timer;
 mod settings;

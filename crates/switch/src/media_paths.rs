@@ -202,7 +202,8 @@ impl Switch {
         let old = leg.media.session.clone();
         let session = match phase {
             Phase::Prepared => self.new_session(now, path),
-            Phase::Incoming(_) => self.new_session(now, path),
+            // What was told of the port already stays true.
+            Phase::Incoming(_) if !leg.reliable.described => self.new_session(now, path),
             _ => None,
         };
         self.drop_session(now, &old);
@@ -256,6 +257,11 @@ impl LegMedia {
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<&Negotiated, media::SdpError> {
         let negotiated = self.read_answer(body)?;
         Ok(self.negotiated.insert(negotiated))
+    }
+
+    /// Whether the final answer settles the session; one without body does where a provisional one had it (RFC 3262 §5).
+    pub(crate) fn is_agreed(&mut self, body: &[u8]) -> bool {
+        (body.is_empty() && self.negotiated.is_some()) || self.accept(body).is_ok()
     }
 
     /// What the answer to our offer agrees on.

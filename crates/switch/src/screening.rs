@@ -13,6 +13,7 @@ use crate::{
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
     registration::account_in,
+    reliable::Reliable,
     session_timer::{Session, interval_too_small},
     switch::Switch,
 };
@@ -198,6 +199,7 @@ impl Switch {
             challenged: false,
             clients: Vec::new(),
             session: Session::default(),
+            reliable: Reliable::default(),
             wake: None,
         };
         self.legs.insert(leg);

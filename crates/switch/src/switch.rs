@@ -63,7 +63,7 @@ fn part_of_request(request: &Request) -> Part {
         (Method::Register, _) => Part::Registration,
         (Method::Invite, false) => Part::Screening,
         (Method::Invite | Method::Update | Method::Bye | Method::Options, _)
-        | (Method::Refer | Method::Info, true) => Part::Dialogs,
+        | (Method::Refer | Method::Info | Method::Prack, true) => Part::Dialogs,
         _ => Part::Refusal,
     }
 }
@@ -329,16 +329,8 @@ impl Switch {
             .into_iter()
             .filter_map(|(at, reason)| Some((at?, reason)))
             .min();
-        match next {
-            Some((at, reason)) => Output::WakeAt {
-                at: Some(at),
-                reason,
-            },
-            None => Output::WakeAt {
-                at: None,
-                reason: "idle",
-            },
-        }
+        let (at, reason) = next.map_or((None, "idle"), |(at, reason)| (Some(at), reason));
+        Output::WakeAt { at, reason }
     }
 }
 
@@ -374,6 +366,7 @@ mod tests {
             "OPTIONS",
             "REFER",
             "INFO",
+            "PRACK",
             "SUBSCRIBE",
             "X",
         ];
@@ -392,6 +385,7 @@ mod tests {
              OPTIONS    Dialogs / Dialogs\n\
              REFER      Refusal / Dialogs\n\
              INFO       Refusal / Dialogs\n\
+             PRACK      Refusal / Dialogs\n\
              SUBSCRIBE  Refusal / Refusal\n\
              X          Refusal / Refusal\n"
         );

@@ -14,6 +14,7 @@ use sip::{
 use crate::{
     leg::{Phase, Side},
     media_paths::{SDP, conversation, trunk_source},
+    reliable::OPTION,
     switch::Switch,
 };
 
@@ -134,6 +135,7 @@ impl Switch {
         let to = NameAddr::new(Uri::sip(Some(&written), host, None));
         let target = Uri::sip(Some(&written), host, port);
         let mut invite = self.new_invite(path, target, (&from, &to));
+        invite.headers.push(Name::Supported, OPTION);
         if outbound.caller_id == CallerId::AssertedIdentity {
             let identity = NameAddr::new(Uri::sip(Some(&own), from_host, None));
             invite
@@ -266,14 +268,14 @@ impl Switch {
         let conversation = conversation(call);
         self.order(Command::Join { a, b, conversation });
         let Some(leg) = self.legs.find(b) else { return };
-        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+        if let (Phase::Incoming(_), Some(dialog)) = (leg.phase, &leg.dialog) {
             let mut response = dialog.response(&leg.invite, 183);
             // RFC 3261 §13.2.1: whoever left the offer to us gets it with the first reliable answer, and hears from then on.
             if !leg.media.answer.is_empty() {
                 response.headers.push(Name::ContentType, SDP);
                 response.body.clone_from(&leg.media.answer);
             }
-            self.respond(now.mono, server, response);
+            self.provisional(now, b, response);
         }
     }
 
