@@ -13,14 +13,21 @@ use crate::{
     media_paths::SDP,
     mutant::mutant,
     refusal::ALLOW,
-    switch::{Switch, our_ip},
+    switch::Switch,
 };
 
 impl Switch {
+    /// The way with our address as the other side knows it, for what is written into messages.
+    pub(crate) fn as_seen(&self, path: Path) -> Path {
+        let local = self.settings.addresses.seen(&path);
+        Path { local, ..path }
+    }
+
     /// Where requests in our dialogs reach us.
     pub(crate) fn our_contact(&self, path: Path) -> Uri {
-        let here = our_ip(path).to_string();
-        let contact = Uri::sip(Some("ringbook"), &here, Some(path.local.port()));
+        let seen = self.as_seen(path).local;
+        let here = seen.ip().to_string();
+        let contact = Uri::sip(Some("ringbook"), &here, Some(seen.port()));
         match path.transport {
             // RFC 3261 §19.1.2: what a URI without this parameter means.
             Transport::Udp => contact,

@@ -13,7 +13,7 @@ use sip::transaction::Path;
 use crate::{
     io::Output,
     leg::{LegMedia, MediaState, Phase, Side},
-    switch::{Switch, our_ip},
+    switch::Switch,
 };
 
 /// A closed call's ports rest, so that no stray packet of the last call is heard in the next.
@@ -27,7 +27,7 @@ impl Switch {
     pub(crate) fn new_session(&mut self, now: Now, path: Path) -> Option<LocalSession> {
         let port = self.ports.take(now.mono)?;
         Some(LocalSession::new(
-            SocketAddr::new(our_ip(path), port),
+            SocketAddr::new(self.as_seen(path).local.ip(), port),
             self.tokens.number(),
         ))
     }
@@ -37,12 +37,12 @@ impl Switch {
         self.ports.give_back(now.mono, session.rtp().port());
     }
 
-    pub(crate) fn open_media(&mut self, leg: LegKey, session: &LocalSession) {
-        let rtp = session.rtp();
+    /// Binds the port at the address of our socket, whatever the description says.
+    pub(crate) fn open_media(&mut self, leg: LegKey, path: Path, session: &LocalSession) {
         self.order(Command::Open {
             leg,
-            local_ip: rtp.ip(),
-            port: rtp.port(),
+            local_ip: path.local.ip(),
+            port: session.rtp().port(),
         });
     }
 
@@ -226,7 +226,7 @@ impl Switch {
             };
             return self.tell_call(now, call, input);
         };
-        self.open_media(key, &session);
+        self.open_media(key, path, &session);
         if let Some(leg) = self.legs.find_mut(key) {
             leg.media.session = session;
         }

@@ -215,7 +215,7 @@ impl Switch {
             let session = leg.media.session.clone();
             let trying = leg.invite.reply(100);
             self.transactions.respond(now.mono, server, trying);
-            self.open_media(key, &session);
+            self.open_media(key, path, &session);
             self.settle_source(key);
             self.set_remote(key);
         }

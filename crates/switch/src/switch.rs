@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -117,7 +117,7 @@ impl Switch {
         };
         let mut ids = IdMaker::new(settings.node);
         ids.make(now.utc);
-        Self {
+        let mut switch = Self {
             ids,
             tokens: Tokens::new(part(1)),
             transactions: Transactions::new(settings.timers, part(2), limits),
@@ -145,7 +145,10 @@ impl Switch {
             draining: false,
             last: now,
             settings,
-        }
+        };
+        let addresses = switch.settings.addresses.clone();
+        switch.transactions.set_addresses(addresses);
+        switch
     }
 
     /// Takes what happened; then drain [`Switch::poll`] until it says when to wake.
@@ -332,11 +335,6 @@ impl Switch {
         let (at, reason) = next.map_or((None, "idle"), |(at, reason)| (Some(at), reason));
         Output::WakeAt { at, reason }
     }
-}
-
-/// The address under which `path` reaches us, for Contact and SDP.
-pub(crate) fn our_ip(path: Path) -> IpAddr {
-    path.local.ip()
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Switch {
             Some(_) => None,
             None => Some(outbound.proxy.port()),
         };
-        let here = path.local.ip().to_string();
+        let here = self.as_seen(path).local.ip().to_string();
         let from_host = outbound.domain.as_deref().unwrap_or(&here);
         let user = match (outbound.caller_id, &outbound.credentials) {
             (CallerId::AssertedIdentity, Some(credentials)) => credentials.user.as_str(),
