@@ -64,6 +64,8 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/lines/{id}/skills", User, Administrator),
         ("/api/v1/trunks", Administrator, Administrator),
         ("/api/v1/trunks/{id}", Administrator, Administrator),
+        ("/api/v1/offices", User, Administrator),
+        ("/api/v1/offices/{id}", User, Administrator),
         ("/api/v1/organisations", User, User),
         ("/api/v1/organisations/{id}", User, User),
         ("/api/v1/organisations/{id}/numbers", User, User),

@@ -18,7 +18,7 @@ use crate::{
     body::MOST_BODY_BYTES,
     calls, deals, devices, events, health, interactions, lines,
     listener::{Bounded, Peer},
-    notes, obligations,
+    notes, obligations, offices,
     openapi::{self, Document},
     orders, organisations, password, persons,
     problem::Problem,
@@ -33,6 +33,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(devices::router())
         .merge(lines::router())
         .merge(trunks::router())
+        .merge(offices::router())
         .merge(organisations::router())
         .merge(persons::router())
         .merge(notes::router())

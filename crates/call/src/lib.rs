@@ -19,6 +19,7 @@ mod mobile;
 mod offer;
 mod placing;
 mod probe;
+pub mod reception;
 mod recording;
 mod transfer;
 mod waiting;
@@ -32,3 +33,4 @@ pub use io::{
     AgentStep, Bridge, Consulted, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
     Output, Placed, Ready, RecordingSummary, Turn, Words,
 };
+pub use reception::{Choice, Closed, MenuFor, Service};

@@ -7,6 +7,7 @@
 
 pub mod agents;
 mod decision;
+pub mod hours;
 mod index;
 pub mod machine;
 pub mod plan;
@@ -14,4 +15,5 @@ pub mod queue;
 
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};
+pub use hours::OfficeHours;
 pub use queue::{Waiting, WaitingRoom};

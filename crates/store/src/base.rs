@@ -2,8 +2,8 @@
 
 use crm::{
     Base, Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    Obligations, OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData,
-    Users,
+    Obligations, OfficeData, OrganisationData, PersonData, Repository, Sessions, Settings,
+    TaskData, TrunkData, Users,
 };
 
 use crate::Store;
@@ -22,6 +22,9 @@ impl Base for Store {
         self
     }
     fn trunks(&self) -> &dyn Repository<TrunkData> {
+        self
+    }
+    fn offices(&self) -> &dyn Repository<OfficeData> {
         self
     }
     fn settings(&self) -> &dyn Settings {

@@ -20,6 +20,7 @@ mod io;
 mod leg;
 mod media_paths;
 mod mutant;
+mod reception;
 mod recovery;
 mod refusal;
 mod registration;
@@ -32,6 +33,7 @@ mod trunk_leg;
 mod trunk_registration;
 mod trunk_watch;
 mod waiting;
+mod words;
 
 pub use io::{Input, Output, Resources};
 pub use settings::{Limits, RegisterSecs, Settings};

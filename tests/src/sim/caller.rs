@@ -10,6 +10,9 @@ use super::{
     talk::Talk,
 };
 
+/// From one key to the next.
+const KEY: Duration = Duration::from_millis(500);
+
 /// What the caller means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {
@@ -19,8 +22,10 @@ pub struct Intent {
     pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
-    /// Presses 1 this long after the answer.
+    /// Presses keys this long after the answer.
     pub presses: Option<Duration>,
+    /// Which, half a second apart.
+    pub keys: &'static str,
 }
 
 impl Intent {
@@ -31,6 +36,7 @@ impl Intent {
             talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
+            keys: "1",
         }
     }
 
@@ -54,7 +60,8 @@ impl Intent {
                 _ => Talking::HangUp { after },
             },
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
-            presses: chance.permille(150).then(|| chance.millis(0, 20_000)),
+            presses: chance.permille(250).then(|| chance.millis(0, 20_000)),
+            keys: chance.pick::<&'static str>(&["1", "1", "1", "2", "3", "101", "79#", "31#"]),
         }
     }
 }
@@ -81,7 +88,7 @@ enum Act {
     GiveUp,
     HangUp,
     Hold(bool),
-    Press,
+    Press(char),
     Vanish,
 }
 
@@ -223,7 +230,7 @@ impl Caller {
                 self.reliable = Reliable::default();
                 self.finish(Outcome::Vanished);
             }
-            Act::Press => self.pressed = Some('1'),
+            Act::Press(key) => self.pressed = Some(key),
             Act::HangUp => {
                 if let Some(talk) = &mut self.talk {
                     talk.hang_up(now, &mut self.reliable, &mut self.chance);
@@ -380,8 +387,11 @@ impl Caller {
         if self.cancelled {
             return self.acts.push((now, Act::HangUp));
         }
-        let presses = self.intent.presses.map(|after| (now + after, Act::Press));
-        self.acts.extend(presses);
+        if let Some(after) = self.intent.presses {
+            let keys = self.intent.keys.chars().zip(0..);
+            let presses = keys.map(|(key, n)| (now + after + KEY * n, Act::Press(key)));
+            self.acts.extend(presses);
+        }
         match self.intent.talking {
             // Callers have nobody to transfer to.
             Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self

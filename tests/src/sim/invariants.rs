@@ -428,13 +428,18 @@ fn one_call(call: CallId, events: &[&Event], whole: bool, found: &mut Vec<String
     let recorded = count(&|kind| {
         matches!(
             kind,
-            EventKind::ConversationStarted {
-                recording: Some(_),
-                ..
-            }
+            EventKind::MessageStarted { .. }
+                | EventKind::ConversationStarted {
+                    recording: Some(_),
+                    ..
+                }
         )
     });
-    let ready = count(&|kind| matches!(kind, EventKind::RecordingReady { .. }));
+    // Whoever could not be told of the recording has none, and a reason.
+    let unannounced = |error: &Option<String>| error.as_ref().is_some_and(|it| it.contains("told"));
+    let ready = count(
+        &|kind| matches!(kind, EventKind::RecordingReady { error, .. } if !unannounced(error)),
+    );
     if recorded != ready {
         found.push(format!(
             "{call:?} has {recorded} recordings, {ready} of them ready"

@@ -116,7 +116,8 @@ impl Plane {
                 agent,
                 ..
             } => {
-                if !self.legs.contains_key(&client) || !self.legs.contains_key(&agent) {
+                let open = |leg: &LegKey| self.legs.contains_key(leg);
+                if !open(&client) || !agent.is_none_or(|agent| open(&agent)) {
                     self.wrongs
                         .push(format!("recording {file} of a leg that is not open"));
                 }
