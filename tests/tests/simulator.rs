@@ -31,6 +31,7 @@ const WANTED: &[&str] = &[
     "ended: crash",
     "ended: declined",
     "ended: hung_up",
+    "ended: media_failed",
     "ended: media_timeout",
     "ended: message_left",
     "ended: no_answer",

@@ -265,14 +265,20 @@ impl LegMedia {
             source,
             negotiated: None,
             answer: Vec::new(),
+            unanswered: None,
             state: MediaState::Open,
         }
     }
 
     /// Takes the answer to our offer.
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<&Negotiated, media::SdpError> {
-        let negotiated = self.session.accept_answer(&Sdp::parse(body)?)?;
+        let negotiated = self.read_answer(body)?;
         Ok(self.negotiated.insert(negotiated))
+    }
+
+    /// What the answer to our offer agrees on.
+    pub(crate) fn read_answer(&self, body: &[u8]) -> Result<Negotiated, media::SdpError> {
+        self.session.accept_answer(&Sdp::parse(body)?)
     }
 }
 

@@ -251,7 +251,7 @@ impl Switch {
                     _ => self.refuse_method(now, from, &request),
                 }
             }
-            Event::Ack { server, .. } => self.caller_acked(now, server),
+            Event::Ack { server, request } => self.caller_acked(now, server, &request),
             Event::Cancel { server, .. } => self.caller_cancelled(now, server),
             Event::NoAck { server } => self.caller_never_acked(now, server),
             Event::Response {

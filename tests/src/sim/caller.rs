@@ -6,6 +6,7 @@ use super::{
     chance::Chance,
     digest,
     message::{Message, sdp, tag_of},
+    mood::Habits,
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
 };
@@ -26,6 +27,19 @@ pub struct Intent {
     pub presses: Option<Duration>,
     /// Which, half a second apart.
     pub keys: &'static str,
+    /// Where the session is described.
+    pub describes: Describes,
+}
+
+/// Where a caller describes the session (RFC 3261 §13.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Describes {
+    /// In the INVITE.
+    InInvite,
+    /// In the ACK: the other side makes the offer.
+    InAck,
+    /// Nowhere, against the RFC.
+    Nowhere,
 }
 
 impl Intent {
@@ -37,6 +51,7 @@ impl Intent {
             vanishes: None,
             presses: None,
             keys: "1",
+            describes: Describes::InInvite,
         }
     }
 
@@ -62,6 +77,11 @@ impl Intent {
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
             presses: chance.permille(250).then(|| chance.millis(0, 20_000)),
             keys: chance.pick::<&'static str>(&["1", "1", "1", "2", "3", "101", "79#", "31#"]),
+            describes: match chance.below(100) {
+                0..20 => Describes::InAck,
+                20..22 => Describes::Nowhere,
+                _ => Describes::InInvite,
+            },
         }
     }
 }
@@ -237,8 +257,9 @@ impl Caller {
                 }
             }
             Act::Hold(held) => {
+                let habits = self.habits();
                 if let Some(talk) = &mut self.talk {
-                    talk.hold(now, (held, "INVITE"), &mut self.reliable, &mut self.chance);
+                    talk.hold(now, (held, habits), &mut self.reliable, &mut self.chance);
                 }
             }
         }
@@ -262,10 +283,25 @@ impl Caller {
             .with("To", format!("<{uri}>"))
             .with("Call-ID", self.chance.word())
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address));
+        let invite = self.described(invite);
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
+    }
+
+    /// Whoever leaves one offer to the other side does so again.
+    fn habits(&self) -> Habits {
+        Habits {
+            resumes_without_offer: self.intent.describes == Describes::InAck,
+            ..Habits::default()
+        }
+    }
+
+    fn described(&self, invite: Message) -> Message {
+        match self.intent.describes {
+            Describes::InInvite => invite.with_sdp(sdp(self.media, 1, "sendrecv")),
+            Describes::InAck | Describes::Nowhere => invite,
+        }
     }
 
     /// The same INVITE with the password.
@@ -289,8 +325,8 @@ impl Caller {
         let invite = invite
             .with("CSeq", "2 INVITE")
             .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with("Authorization", answer)
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("Authorization", answer);
+        let invite = self.described(invite);
         self.provisional.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
@@ -379,7 +415,10 @@ impl Caller {
         use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
-        self.reliable.acknowledge(response, request, &branch);
+        let answer = sdp(self.media, 1, "sendrecv");
+        let answer = (self.intent.describes == Describes::InAck).then_some(answer);
+        self.reliable
+            .acknowledge(response, request, &branch, answer);
         self.talk = Some(Talk::new(request, response, true, self.address, self.media));
         self.answered_at = Some(now);
         self.acts

@@ -12,7 +12,7 @@ use switch::Resources;
 
 use super::{
     centre::Centre,
-    fairness,
+    extensions, fairness,
     message::{number_of, tag_of},
     wire::Record,
 };
@@ -24,6 +24,7 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     found.extend(centre.world.wrongs.iter().cloned());
     one_final_answer(centre, &mut found);
     a_cancel_is_obeyed(centre, &mut found);
+    extensions::kept(centre, &mut found);
     one_conversation_per_agent(centre, &mut found);
     nobody_is_offered_a_call_while_dialling(centre, &mut found);
     no_strangers(centre, &mut found);
