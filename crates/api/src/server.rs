@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     ApiState, agents,
     body::MOST_BODY_BYTES,
-    calls, deals, devices, events, health, interactions, lines,
+    calls, controls, deals, devices, events, health, interactions, lines,
     listener::{Bounded, Peer},
     notes, obligations,
     openapi::{self, Document},
@@ -41,6 +41,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(obligations::router())
         .merge(calls::router())
         .merge(orders::router())
+        .merge(controls::router())
         .merge(recordings::router())
         .merge(interactions::router())
         .merge(agents::router())
