@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     ApiState, agents,
     body::MOST_BODY_BYTES,
-    calls, deals, devices, events, health, interactions, lines,
+    calls, controls, deals, devices, events, health, interactions, lines,
     listener::{Bounded, Peer},
     notes, obligations, offices,
     openapi::{self, Document},
@@ -42,6 +42,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(obligations::router())
         .merge(calls::router())
         .merge(orders::router())
+        .merge(controls::router())
         .merge(recordings::router())
         .merge(interactions::router())
         .merge(agents::router())

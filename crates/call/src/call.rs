@@ -341,6 +341,7 @@ impl Call {
                 elsewhere,
             } => self.refused(context, leg, cause, elsewhere),
             Input::Transfer { leg, to } => self.transfer(context, leg, to),
+            Input::Ordered(ordered) => self.ordered(context, ordered),
             Input::Join { leg, joining } => self.join(context, leg, joining),
             Input::Consulted => self.end(context, Cause::Transferred, Party::Agent),
             Input::CallerCancelled => {

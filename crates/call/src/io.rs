@@ -7,7 +7,7 @@ use model::{
     TrunkId, UserId,
 };
 
-use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Service};
+use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Service};
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -255,6 +255,8 @@ pub enum Input {
         /// Who comes.
         joining: Joining,
     },
+    /// Somebody at a screen ordered it; see [`Call::may_control`](crate::Call::may_control).
+    Ordered(Ordered),
     /// The question to a colleague is over: the colleague is handed the client in another call, and a leg that talked
     /// has gone there; see [`Call::consulted`](crate::Call::consulted).
     Consulted,

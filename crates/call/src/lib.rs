@@ -9,6 +9,7 @@ pub mod call;
 pub mod cause;
 pub mod command;
 mod consultation;
+pub mod control;
 mod conversation;
 mod distribution;
 pub mod effect;
@@ -27,6 +28,7 @@ mod waiting;
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};
 pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
+pub use control::{Act, Control, ControlRefused, Ordered};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{

@@ -77,6 +77,11 @@ impl Calls {
         self.table.get(&call).map(|entry| entry.call.origin())
     }
 
+    /// The call, as long as anything of it is left.
+    pub(crate) fn find(&self, call: CallId) -> Option<&Call> {
+        self.table.get(&call).map(|entry| &entry.call)
+    }
+
     /// Whether this leg may hand its conversation over now.
     pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
         let entry = self.table.get(&call);
@@ -210,6 +215,7 @@ impl Switch {
             Wish::Probe(leg) => self.probe(now, id, leg),
             Wish::Over => {
                 self.orders.remove(&id);
+                self.controls.forget(id);
                 self.calls.remove(id);
             }
         }

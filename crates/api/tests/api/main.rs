@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod controls;
 mod document;
 mod events;
 mod house;
