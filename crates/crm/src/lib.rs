@@ -31,7 +31,9 @@ pub mod trunk;
 pub mod user;
 
 pub use base::Base;
-pub use call::{Call, CallFilter, Calls, Direction, Offer, Queued, Recording, Route};
+pub use call::{
+    Call, CallFilter, Calls, Direction, Offer, Queued, Recording, RecordingPause, Route,
+};
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
 pub use device::{Device, DeviceData, DeviceFilter, MOST_RING_AFTER_SECS};
