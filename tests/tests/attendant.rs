@@ -153,7 +153,11 @@ async fn outside_the_hours_a_message_is_recorded_and_owed_a_call_back() {
         .await;
     assert!(status == 200 && sound.len() > 30_000, "{status}");
     let owed = company.rest.get("obligations?state=open").await;
-    assert_eq!(owed["items"][0]["client"]["person"], json!(person), "{owed:#}");
+    assert_eq!(
+        owed["items"][0]["client"]["person"],
+        json!(person),
+        "{owed:#}"
+    );
     let history = company
         .rest
         .get(&format!("interactions?person={person}"))

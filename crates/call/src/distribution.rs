@@ -269,7 +269,7 @@ impl Call {
     ) {
         let recording = self
             .is_recorded()
-            .then(|| self.recording.start(self.id, context.now.utc));
+            .then(|| self.recording.start(self.id, context.now));
         self.outputs.push_back(Output::Connect {
             bridge,
             recording: recording.clone(),

@@ -466,6 +466,11 @@ pub enum Output {
         /// SIP status; 200 and more is the end.
         status: u16,
     },
+    /// Put silence into the file from now on, or what is heard again.
+    PauseRecording {
+        /// Silence.
+        paused: bool,
+    },
     /// Stop the recording; answered by [`Input::RecordingClosed`] later.
     StopRecording,
     /// Send 200 to the caller.

@@ -394,7 +394,7 @@ impl Call {
             let cause = self.reception.reason.unwrap_or(Cause::NobodyAnswered);
             return self.say_farewell(context, Words::AllBusy, (cause, Party::System));
         };
-        let recording = self.recording.start(self.id, context.now.utc);
+        let recording = self.recording.start(self.id, context.now);
         self.outputs.push_back(Output::RecordMessage {
             file: recording.clone(),
         });
