@@ -101,12 +101,6 @@ async fn what_comes_later_is_refused_cleanly_now() {
             (Some(420), option)
         );
     }
-    let trunk = Raw::open(&company, 3, 6002);
-    assert_eq!(
-        trunk.asks(&trunk.request("INVITE", LINE)).status(),
-        Some(488),
-        "an INVITE without SDP"
-    );
     for (port, method) in [
         (6003, "REFER"),
         (6004, "INFO"),

@@ -16,9 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     ApiState, absences, agents,
     body::MOST_BODY_BYTES,
-    calls, deals, devices, events, hand_overs, health, interactions, lines,
+    calls, controls, deals, devices, events, hand_overs, health, interactions, lines,
     listener::{Bounded, Peer},
-    notes, obligations,
+    notes, obligations, offices,
     openapi::{self, Document},
     orders, organisations, password, persons,
     problem::Problem,
@@ -35,6 +35,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(devices::router())
         .merge(lines::router())
         .merge(trunks::router())
+        .merge(offices::router())
         .merge(organisations::router())
         .merge(persons::router())
         .merge(notes::router())
@@ -43,6 +44,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(obligations::router())
         .merge(calls::router())
         .merge(orders::router())
+        .merge(controls::router())
         .merge(recordings::router())
         .merge(interactions::router())
         .merge(agents::router())

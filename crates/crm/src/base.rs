@@ -2,8 +2,8 @@
 
 use crate::{
     AbsenceData, Calls, Cards, DealData, DeviceData, HandOvers, Identification, Interactions,
-    LineData, NoteData, Obligations, OrganisationData, PersonData, Repository, Sessions, Settings,
-    TaskData, TrunkData, Users,
+    LineData, NoteData, Obligations, OfficeData, OrganisationData, PersonData, Repository,
+    Sessions, Settings, TaskData, TrunkData, Users,
 };
 
 /// All repositories of one database.
@@ -22,6 +22,8 @@ pub trait Base: Send + Sync {
     fn lines(&self) -> &dyn Repository<LineData>;
     /// Our telephone companies, in the order of their names.
     fn trunks(&self) -> &dyn Repository<TrunkData>;
+    /// Our offices, in the order of their names.
+    fn offices(&self) -> &dyn Repository<OfficeData>;
     /// The PBX's view of all these.
     fn settings(&self) -> &dyn Settings;
     /// The client organisations.

@@ -21,6 +21,7 @@ pub mod line;
 pub mod note;
 pub mod number;
 pub mod obligation;
+pub mod office;
 pub mod organisation;
 pub mod page;
 pub mod person;
@@ -34,7 +35,9 @@ pub mod user;
 
 pub use absence::{Absence, AbsenceData, AbsenceFilter};
 pub use base::Base;
-pub use call::{Call, CallFilter, Calls, Direction, Offer, Queued, Recording, Route};
+pub use call::{
+    Call, CallFilter, Calls, Direction, Offer, Queued, Reception, ReceptionStep, Recording, Route,
+};
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
 pub use device::{Device, DeviceData, DeviceFilter, MOST_RING_AFTER_SECS};
@@ -51,6 +54,7 @@ pub use number::{NormalNumber, Number, NumberKind, Numbering};
 pub use obligation::{
     Obligation, ObligationClosing, ObligationCounts, ObligationFilter, ObligationState, Obligations,
 };
+pub use office::{Office, OfficeData, OfficeFilter};
 pub use organisation::{Organisation, OrganisationData, OrganisationFilter};
 pub use page::{Page, PageRequest};
 pub use person::{Membership, Person, PersonData, PersonFilter};

@@ -68,6 +68,8 @@ ids! {
     LineId;
     /// A connection to a telephone company.
     TrunkId;
+    /// A place of work with its hours.
+    OfficeId;
     /// A client organisation.
     OrganisationId;
     /// A person on the client's side.

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, Language, LineId, Queue, TrunkId, UserId, Utc};
+use crate::{
+    CallId, DeviceId, Language, LineId, Office, OfficeId, Queue, Reception, TrunkId, UserId, Utc,
+};
 
 /// A user who answers calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,10 @@ pub struct Line {
     pub language: Language,
     /// How callers wait when nobody is free; none if they hear busy.
     pub queue: Option<Queue>,
+    /// Whose hours it keeps; none if it is open day and night.
+    pub office: Option<OfficeId>,
+    /// What callers hear and may choose first.
+    pub reception: Reception,
 }
 
 /// A connection to a telephone company, known by its source addresses.
@@ -251,6 +257,8 @@ pub struct Directory {
     pub lines: Vec<Line>,
     /// Our telephone companies.
     pub trunks: Vec<Trunk>,
+    /// Our offices and their hours.
+    pub offices: Vec<Office>,
     /// Who serves which line how well.
     pub skills: Vec<Skill>,
     /// Who stands in for whom.

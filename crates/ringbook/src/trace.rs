@@ -3,11 +3,11 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use anyhow::Result;
-use crm::{Base, Call, Offer, Queued, Route};
+use crm::{Base, Call, Offer, Queued, Reception, ReceptionStep, Route};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{
-    AgentState, AwayReason, Considered, Explanation, PassedOver, Priority, Rule, UserId, Utc,
-    Verdict,
+    AgentState, AwayReason, Considered, Destination, Explanation, LineId, PassedOver, Priority,
+    Rule, UserId, Utc, Verdict,
 };
 
 use crate::words::Words;
@@ -32,6 +32,7 @@ pub(crate) async fn report(
     let mut names = Names {
         base,
         known: HashMap::new(),
+        lines: HashMap::new(),
     };
     let mut text = String::new();
     for call in calls {
@@ -41,6 +42,7 @@ pub(crate) async fn report(
             words,
             zone,
             names: &names.known,
+            lines: &names.lines,
             text: &mut text,
         }
         .call(&call, &route);
@@ -52,6 +54,7 @@ pub(crate) async fn report(
 struct Names<'a> {
     base: &'a dyn Base,
     known: HashMap<UserId, String>,
+    lines: HashMap<LineId, String>,
 }
 
 impl Names<'_> {
@@ -64,13 +67,36 @@ impl Names<'_> {
             .chain(&route.exhausted);
         let considered = explained.flat_map(|explanation| &explanation.considered);
         let owners = route.offers.iter().filter_map(|offer| offer.owner);
-        let users = considered.map(|entry| entry.agent).chain(owners);
+        let chosen = route.received.iter().filter_map(|step| match step.what {
+            Reception::Chosen {
+                to: Destination::Agent(agent),
+                ..
+            } => Some(agent),
+            _ => None,
+        });
+        let users = considered
+            .map(|entry| entry.agent)
+            .chain(owners)
+            .chain(chosen);
         let users: Vec<UserId> = users
             .filter(|user| !self.known.contains_key(user))
             .collect();
         for user in users {
             if let Ok(found) = self.base.users().read(user).await {
                 self.known.insert(user, found.data.name);
+            }
+        }
+        let named = route.received.iter().flat_map(|step| match step.what {
+            Reception::Received { line, instead, .. } => [Some(line), instead],
+            Reception::Chosen {
+                to: Destination::Line(line),
+                ..
+            } => [Some(line), None],
+            Reception::Chosen { .. } => [None, None],
+        });
+        for line in named.flatten() {
+            if let Ok(found) = self.base.lines().read(line).await {
+                self.lines.insert(line, found.data.name);
             }
         }
     }
@@ -81,6 +107,7 @@ struct Tale<'a> {
     words: &'a Words,
     zone: &'a TimeZone,
     names: &'a HashMap<UserId, String>,
+    lines: &'a HashMap<LineId, String>,
     text: &'a mut String,
 }
 
@@ -138,6 +165,9 @@ impl Tale<'_> {
             [name] => self.say(2, "call-caller-known", &[("name", (*name).to_owned())]),
             names => self.say(2, "call-caller-several", &[("names", names.join(", "))]),
         }
+        for step in &route.received {
+            self.received(step);
+        }
         let mut queued = route.queued.as_ref();
         for offer in &route.offers {
             if let Some(queued) = queued.take_if(|queued| queued.at <= offer.offered_at) {
@@ -159,6 +189,46 @@ impl Tale<'_> {
             self.explanation(exhausted);
         }
         self.outcome(call);
+    }
+
+    fn received(&mut self, step: &ReceptionStep) {
+        let at = ("at", self.time(step.at));
+        let lines = |line: &LineId| {
+            self.lines
+                .get(line)
+                .cloned()
+                .unwrap_or_else(|| line.to_string())
+        };
+        let (key, facts) = match &step.what {
+            Reception::Received {
+                line,
+                closed,
+                instead,
+            } => {
+                let key = match (closed, instead) {
+                    (true, Some(_)) => "reception-instead",
+                    (true, None) => "reception-closed",
+                    (false, _) => "reception-open",
+                };
+                let instead = instead.as_ref().map(lines).unwrap_or_default();
+                (key, vec![at, ("line", lines(line)), ("instead", instead)])
+            }
+            Reception::Chosen { keys, to } => {
+                let keys = ("keys", keys.clone());
+                match to {
+                    Destination::Line(line) => (
+                        "reception-chose-line",
+                        vec![at, keys, ("line", lines(line))],
+                    ),
+                    Destination::Agent(agent) => {
+                        let agent = ("agent", self.name(*agent));
+                        ("reception-chose-agent", vec![at, keys, agent])
+                    }
+                    Destination::Voicemail => ("reception-chose-voicemail", vec![at, keys]),
+                }
+            }
+        };
+        self.say(2, key, &facts);
     }
 
     fn queued(&mut self, queued: &Queued) {

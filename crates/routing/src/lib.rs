@@ -8,6 +8,7 @@
 mod absence;
 pub mod agents;
 mod decision;
+pub mod hours;
 mod index;
 pub mod machine;
 pub mod plan;
@@ -16,4 +17,5 @@ pub mod queue;
 pub use absence::MOST_DEPUTIES;
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};
+pub use hours::OfficeHours;
 pub use queue::{Waiting, WaitingRoom};

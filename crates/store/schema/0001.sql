@@ -46,7 +46,7 @@ CREATE TABLE lines (
     number_typed TEXT NOT NULL, number_normal TEXT NOT NULL,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, channel TEXT, channel_fold TEXT,
     ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL, callback_minutes BIGINT NOT NULL,
-    language TEXT NOT NULL, queue TEXT
+    language TEXT NOT NULL, queue TEXT, office_id BIGINT, reception TEXT NOT NULL
 );
 CREATE UNIQUE INDEX lines_number ON lines (number_normal) WHERE removed_at IS NULL;
 
@@ -54,6 +54,12 @@ CREATE TABLE skills (
     line_id BIGINT NOT NULL, user_id BIGINT NOT NULL, place BIGINT NOT NULL, level BIGINT NOT NULL,
     PRIMARY KEY (line_id, user_id)
 );
+
+CREATE TABLE offices (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, hours TEXT NOT NULL
+);
+CREATE UNIQUE INDEX offices_name ON offices (name_fold) WHERE removed_at IS NULL;
 
 CREATE TABLE trunks (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
@@ -156,6 +162,10 @@ CREATE TABLE offers (
     PRIMARY KEY (call_id, attempt)
 );
 CREATE INDEX offers_agent ON offers (agent, call_id);
+
+-- What callers were told and chose before anybody's telephone rang; the fact itself stands in the journal too.
+CREATE TABLE receptions (event_id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, at BIGINT NOT NULL, opens_at BIGINT, step TEXT NOT NULL);
+CREATE INDEX receptions_call ON receptions (call_id);
 
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,

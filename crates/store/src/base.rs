@@ -2,8 +2,8 @@
 
 use crm::{
     AbsenceData, Base, Calls, Cards, DealData, DeviceData, HandOvers, Identification, Interactions,
-    LineData, NoteData, Obligations, OrganisationData, PersonData, Repository, Sessions, Settings,
-    TaskData, TrunkData, Users,
+    LineData, NoteData, Obligations, OfficeData, OrganisationData, PersonData, Repository,
+    Sessions, Settings, TaskData, TrunkData, Users,
 };
 
 use crate::Store;
@@ -28,6 +28,9 @@ impl Base for Store {
         self
     }
     fn trunks(&self) -> &dyn Repository<TrunkData> {
+        self
+    }
+    fn offices(&self) -> &dyn Repository<OfficeData> {
         self
     }
     fn settings(&self) -> &dyn Settings {

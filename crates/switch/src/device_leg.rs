@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use call::{LegNo, OfferEnd, Origin, Ready};
-use media::{Codec, SourceRule, Terms};
+use media::{SourceRule, Terms};
 use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
 use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding, transaction::Path};
 
 use crate::{
+    delayed_offer::preferring,
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
@@ -140,6 +141,7 @@ impl Switch {
             invite,
             dialog: None,
             media: LegMedia::new(session, source),
+            reason: None,
             hang_up: None,
             held: false,
             challenged: false,
@@ -206,10 +208,7 @@ impl Switch {
         let theirs = theirs
             .and_then(|leg| leg.media.negotiated.as_ref())
             .map(|n| n.codec);
-        let codecs = match theirs {
-            Some(Codec::Pcmu) => [Codec::Pcmu, Codec::Pcma],
-            _ => [Codec::Pcma, Codec::Pcmu],
-        };
+        let codecs = preferring(theirs);
         let Some(key) = self.legs.key_of(call, no) else {
             return;
         };

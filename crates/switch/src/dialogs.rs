@@ -1,6 +1,6 @@
 //! Requests within a dialog, and OPTIONS: all answered by us, none crosses to the other leg.
 
-use media::{LegKey, Sdp, Terms, plane::Command};
+use media::{LegKey, Sdp, Terms};
 use model::Now;
 use sip::{
     Method, Name, Request,
@@ -9,6 +9,7 @@ use sip::{
 };
 
 use crate::{
+    delayed_offer::crosses_offer,
     leg::Phase,
     media_paths::SDP,
     refusal::{ALLOW, bad_extension},
@@ -130,18 +131,20 @@ impl Switch {
             response.headers.push(Name::RetryAfter, "2");
             return self.respond(now.mono, server, response);
         }
+        if crosses_offer(leg.media.unanswered, request) {
+            let response = dialog.response(request, 491);
+            return self.respond(now.mono, server, response);
+        }
+        if request.body.is_empty() {
+            return self.offer_again(now, server, key, request);
+        }
         let session = &mut leg.media.session;
         let answered =
             Sdp::parse(&request.body).and_then(|offer| session.answer(&offer, Terms::default()));
         let (answer, negotiated) = match answered {
             Ok(answered) => answered,
             Err(error) => {
-                let status = if request.body.is_empty() {
-                    488
-                } else {
-                    error.sip_status()
-                };
-                let mut response = dialog.response(request, status);
+                let mut response = dialog.response(request, error.sip_status());
                 response
                     .headers
                     .push(Name::Warning, &warning(304, &error.to_string()));
@@ -152,16 +155,7 @@ impl Switch {
         response.headers.push(Name::ContentType, SDP);
         response.body = answer.to_string().into_bytes();
         dialog.confirm(&response);
-        let held = negotiated.is_hold();
-        leg.media.negotiated = Some(negotiated);
-        let (call, no, was_held) = (leg.call, leg.no, leg.held);
-        leg.held = held;
         self.respond(now.mono, server, response);
-        self.settle_source(key);
-        self.set_remote(key);
-        if held != was_held {
-            self.order(Command::Hold { leg: key, held });
-            self.tell_call(now, call, call::Input::Held { leg: no, held });
-        }
+        self.take_session(now, key, negotiated);
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Leg {
     pub(crate) invite: Request,
     pub(crate) dialog: Option<Dialog>,
     pub(crate) media: LegMedia,
+    /// What our BYE says of the reason (RFC 3326).
+    pub(crate) reason: Option<&'static str>,
     /// A BYE whose 200 waits until the end is in the journal.
     pub(crate) hang_up: Option<(ServerKey, Request)>,
     /// The other side put us on hold.
@@ -86,8 +88,10 @@ pub(crate) struct LegMedia {
     pub(crate) session: LocalSession,
     pub(crate) source: SourceRule,
     pub(crate) negotiated: Option<Negotiated>,
-    /// Our answer to the caller's offer, as it goes out with the 200.
+    /// Our answer to the caller's offer, or our offer to a caller who made none, as it goes out with the 200.
     pub(crate) answer: Vec<u8>,
+    /// The INVITE whose 2xx carries an offer of ours; its ACK brings the answer.
+    pub(crate) unanswered: Option<ServerKey>,
     pub(crate) state: MediaState,
 }
 
@@ -163,6 +167,9 @@ impl Legs {
         if let Some(server) = leg.server() {
             self.servers.remove(&server);
         }
+        if let Some(server) = leg.media.unanswered {
+            self.servers.remove(&server);
+        }
         for client in &leg.clients {
             self.clients.remove(client);
         }
@@ -215,6 +222,29 @@ impl Legs {
                 leg.clients.retain(|open| *open != client);
             }
         }
+    }
+
+    /// The 2xx to this INVITE carries an offer of ours.
+    pub(crate) fn await_answer(&mut self, key: LegKey, server: ServerKey) {
+        if let Some(leg) = self.table.get_mut(&key) {
+            leg.media.unanswered = Some(server);
+            self.servers.insert(server, key);
+        }
+    }
+
+    /// The ACK of this INVITE came; whether an answer was to be in it.
+    pub(crate) fn answer_came(&mut self, key: LegKey, server: ServerKey) -> bool {
+        let Some(leg) = self.table.get_mut(&key) else {
+            return false;
+        };
+        let awaited = leg.media.unanswered == Some(server);
+        if awaited {
+            leg.media.unanswered = None;
+            if leg.server() != Some(server) {
+                self.servers.remove(&server);
+            }
+        }
+        awaited
     }
 
     /// The leg goes on in another call, under another number.

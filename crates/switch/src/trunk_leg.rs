@@ -237,8 +237,11 @@ impl Switch {
         let Some(leg) = self.legs.find(b) else { return };
         if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
             let mut response = dialog.response(&leg.invite, 183);
-            response.headers.push(Name::ContentType, SDP);
-            response.body.clone_from(&leg.media.answer);
+            // RFC 3261 §13.2.1: whoever left the offer to us gets it with the first reliable answer, and hears from then on.
+            if !leg.media.answer.is_empty() {
+                response.headers.push(Name::ContentType, SDP);
+                response.body.clone_from(&leg.media.answer);
+            }
             self.respond(now.mono, server, response);
         }
     }

@@ -6,9 +6,13 @@ use super::{
     chance::Chance,
     digest,
     message::{Message, sdp, tag_of},
+    mood::Habits,
     reliable::{Incoming, Lost, Reliable},
     talk::Talk,
 };
+
+/// From one key to the next.
+const KEY: Duration = Duration::from_millis(500);
 
 /// What the caller means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +23,23 @@ pub struct Intent {
     pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
-    /// Presses 1 this long after the answer.
+    /// Presses keys this long after the answer.
     pub presses: Option<Duration>,
+    /// Which, half a second apart.
+    pub keys: &'static str,
+    /// Where the session is described.
+    pub describes: Describes,
+}
+
+/// Where a caller describes the session (RFC 3261 §13.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Describes {
+    /// In the INVITE.
+    InInvite,
+    /// In the ACK: the other side makes the offer.
+    InAck,
+    /// Nowhere, against the RFC.
+    Nowhere,
 }
 
 impl Intent {
@@ -31,6 +50,8 @@ impl Intent {
             talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
+            keys: "1",
+            describes: Describes::InInvite,
         }
     }
 
@@ -54,7 +75,13 @@ impl Intent {
                 _ => Talking::HangUp { after },
             },
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
-            presses: chance.permille(150).then(|| chance.millis(0, 20_000)),
+            presses: chance.permille(250).then(|| chance.millis(0, 20_000)),
+            keys: chance.pick::<&'static str>(&["1", "1", "1", "2", "3", "101", "79#", "31#"]),
+            describes: match chance.below(100) {
+                0..20 => Describes::InAck,
+                20..22 => Describes::Nowhere,
+                _ => Describes::InInvite,
+            },
         }
     }
 }
@@ -81,7 +108,7 @@ enum Act {
     GiveUp,
     HangUp,
     Hold(bool),
-    Press,
+    Press(char),
     Vanish,
 }
 
@@ -223,15 +250,16 @@ impl Caller {
                 self.reliable = Reliable::default();
                 self.finish(Outcome::Vanished);
             }
-            Act::Press => self.pressed = Some('1'),
+            Act::Press(key) => self.pressed = Some(key),
             Act::HangUp => {
                 if let Some(talk) = &mut self.talk {
                     talk.hang_up(now, &mut self.reliable, &mut self.chance);
                 }
             }
             Act::Hold(held) => {
+                let habits = self.habits();
                 if let Some(talk) = &mut self.talk {
-                    talk.hold(now, (held, "INVITE"), &mut self.reliable, &mut self.chance);
+                    talk.hold(now, (held, habits), &mut self.reliable, &mut self.chance);
                 }
             }
         }
@@ -255,10 +283,25 @@ impl Caller {
             .with("To", format!("<{uri}>"))
             .with("Call-ID", self.chance.word())
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address));
+        let invite = self.described(invite);
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
+    }
+
+    /// Whoever leaves one offer to the other side does so again.
+    fn habits(&self) -> Habits {
+        Habits {
+            resumes_without_offer: self.intent.describes == Describes::InAck,
+            ..Habits::default()
+        }
+    }
+
+    fn described(&self, invite: Message) -> Message {
+        match self.intent.describes {
+            Describes::InInvite => invite.with_sdp(sdp(self.media, 1, "sendrecv")),
+            Describes::InAck | Describes::Nowhere => invite,
+        }
     }
 
     /// The same INVITE with the password.
@@ -282,8 +325,8 @@ impl Caller {
         let invite = invite
             .with("CSeq", "2 INVITE")
             .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with("Authorization", answer)
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("Authorization", answer);
+        let invite = self.described(invite);
         self.provisional.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
@@ -372,7 +415,10 @@ impl Caller {
         use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
-        self.reliable.acknowledge(response, request, &branch);
+        let answer = sdp(self.media, 1, "sendrecv");
+        let answer = (self.intent.describes == Describes::InAck).then_some(answer);
+        self.reliable
+            .acknowledge(response, request, &branch, answer);
         self.talk = Some(Talk::new(request, response, true, self.address, self.media));
         self.answered_at = Some(now);
         self.acts
@@ -380,8 +426,11 @@ impl Caller {
         if self.cancelled {
             return self.acts.push((now, Act::HangUp));
         }
-        let presses = self.intent.presses.map(|after| (now + after, Act::Press));
-        self.acts.extend(presses);
+        if let Some(after) = self.intent.presses {
+            let keys = self.intent.keys.chars().zip(0..);
+            let presses = keys.map(|(key, n)| (now + after + KEY * n, Act::Press(key)));
+            self.acts.extend(presses);
+        }
         match self.intent.talking {
             // Callers have nobody to transfer to.
             Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self

@@ -118,6 +118,9 @@ impl Centre {
             Notice::Ordered { order, outcome } => {
                 self.ordered.insert(order, outcome);
             }
+            Notice::Controlled { order, outcome } => {
+                self.controlled.insert(order, outcome);
+            }
             Notice::Trunk { trunk, state, .. } => {
                 let codes = self.trunks.entry(trunk).or_default();
                 codes.extend(state.map(|state| (self.now, state)));

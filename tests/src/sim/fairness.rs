@@ -7,7 +7,9 @@ use std::{
 };
 
 use call::EventKind;
-use model::{AgentState, CallId, CallerIdentity, Flag, LineId, Priority, Rule, UserId, Utc};
+use model::{
+    AgentState, CallId, CallerIdentity, Destination, Flag, LineId, Priority, Rule, UserId, Utc,
+};
 
 use super::centre::{Centre, DAWN};
 
@@ -75,7 +77,17 @@ fn stays(centre: &Centre) -> BTreeMap<CallId, Stay> {
                     offer.2 = Some(event.at);
                 }
             }
-            EventKind::ConversationStarted { .. } | EventKind::Ended { .. } => {
+            EventKind::Received {
+                instead: Some(line),
+                ..
+            }
+            | EventKind::MenuChosen {
+                to: Destination::Line(line),
+                ..
+            } => stay.line = *line,
+            EventKind::MessageStarted { .. }
+            | EventKind::ConversationStarted { .. }
+            | EventKind::Ended { .. } => {
                 stay.to.get_or_insert(event.at);
             }
             // The class may have become known only now.

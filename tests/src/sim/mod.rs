@@ -12,6 +12,7 @@ pub mod connections;
 pub mod consulting;
 pub mod digest;
 mod exchange;
+mod extensions;
 mod fairness;
 pub mod invariants;
 mod life;
@@ -26,7 +27,7 @@ pub mod talk;
 pub mod wire;
 pub mod world;
 
-pub use caller::{Caller, Intent, Outcome};
+pub use caller::{Caller, Describes, Intent, Outcome};
 pub use centre::{Centre, Dialled};
 pub use mood::{Answering, Talking};
 pub use setup::Setup;

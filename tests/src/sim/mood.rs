@@ -72,6 +72,15 @@ pub enum Talking {
     },
 }
 
+/// How a telephone or a caller speaks SIP where there is a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
+    pub holds_by_update: bool,
+    /// Takes back whoever is held by an INVITE that leaves the offer to the other side.
+    pub resumes_without_offer: bool,
+}
+
 /// What an agent does.
 pub(super) fn drawn_answering(chance: &mut Chance) -> Answering {
     let after = chance.millis(300, 12_000);

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-pub use super::mood::{Answering, Talking};
+pub use super::mood::{Answering, Habits, Talking};
 use super::{
     chance::Chance,
     consulting::{Manner, Question},
@@ -77,8 +77,8 @@ pub struct Phone {
     pub registered: bool,
     /// It knows µ-law only.
     pub mu_law_only: bool,
-    /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
-    pub holds_by_update: bool,
+    /// How it speaks SIP where there is a choice.
+    pub habits: Habits,
     /// It is a telephone company's: it takes calls to clients and never registers.
     pub is_gateway: bool,
     /// It asks for credentials first.
@@ -123,7 +123,7 @@ impl Phone {
             retired: false,
             registered: false,
             mu_law_only: false,
-            holds_by_update: false,
+            habits: Habits::default(),
             is_gateway: false,
             challenges: false,
             registrar: VecDeque::new(),
@@ -267,12 +267,9 @@ impl Phone {
                 }
             }
             Act::Hold(call, held) => {
-                let method = match self.holds_by_update {
-                    true => "UPDATE",
-                    false => "INVITE",
-                };
+                let habits = self.habits;
                 self.talk(&call, |talk, reliable, chance| {
-                    talk.hold(now, (held, method), reliable, chance);
+                    talk.hold(now, (held, habits), reliable, chance);
                 });
             }
         }

@@ -108,9 +108,10 @@ impl Centre {
 
     /// Lays out who dials when, who goes away, when the process is killed and when the faults end.
     pub(super) fn plan(&mut self, setup: &Setup, users: &[UserId]) {
-        // Every other telephone, so that both ways are in every story.
+        // Every way is in every story.
         for (place, phone) in self.phones.values_mut().enumerate() {
-            phone.holds_by_update = place % 2 == 1;
+            phone.habits.holds_by_update = place % 2 == 1;
+            phone.habits.resumes_without_offer = place % 3 == 1;
         }
         let agents = setup.size.agents as u64;
         for phone in self.phones.values_mut() {

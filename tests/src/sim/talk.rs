@@ -6,6 +6,7 @@ use super::{
     chance::Chance,
     consulting::escaped,
     message::{Message, sdp, tag_of, uri_of},
+    mood::Habits,
     reliable::Reliable,
 };
 
@@ -79,16 +80,24 @@ impl Talk {
         }
     }
 
-    /// Holds the other side by re-INVITE or UPDATE, or takes it back.
+    /// Holds the other side, or takes it back.
     pub fn hold(
         &mut self,
         now: Duration,
-        (held, method): (bool, &str),
+        (held, habits): (bool, Habits),
         reliable: &mut Reliable,
         chance: &mut Chance,
     ) {
         if !self.over {
             self.holding = held;
+            if !held && habits.resumes_without_offer {
+                let request = self.request("INVITE", chance);
+                return reliable.ask(now, request);
+            }
+            let method = match habits.holds_by_update {
+                true => "UPDATE",
+                false => "INVITE",
+            };
             self.sdp_version += 1;
             let direction = if held { "sendonly" } else { "sendrecv" };
             let offer = sdp(self.media, self.sdp_version, direction);
@@ -158,7 +167,11 @@ impl Talk {
         }
         if request.method() == "INVITE" && status < 300 {
             let branch = format!("z9hG4bK{}", chance.word());
-            reliable.acknowledge(response, request, &branch);
+            let late = request.body.is_empty().then(|| {
+                self.sdp_version += 1;
+                sdp(self.media, self.sdp_version, "sendrecv")
+            });
+            reliable.acknowledge(response, request, &branch, late);
             self.remote_media = response.media().or(self.remote_media);
         }
         if status == 481 || status == 408 {

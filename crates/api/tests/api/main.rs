@@ -9,6 +9,7 @@
 
 mod absences;
 mod bad_input;
+mod controls;
 mod document;
 mod events;
 mod hand_overs;

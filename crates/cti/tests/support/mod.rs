@@ -113,6 +113,7 @@ impl Base for GatedBase {
         devices: dyn crm::Repository<crm::DeviceData>,
         lines: dyn crm::Repository<LineData>,
         trunks: dyn crm::Repository<TrunkData>,
+        offices: dyn crm::Repository<crm::OfficeData>,
         settings: dyn crm::Settings,
         organisations: dyn crm::Repository<OrganisationData>,
         persons: dyn crm::Repository<PersonData>,
@@ -181,6 +182,8 @@ impl Company {
             callback_minutes: 30,
             language: model::Language::Russian,
             queue: None,
+            office: None,
+            reception: model::Reception::default(),
             skills: Vec::new(),
         };
         let trunk = TrunkData {

@@ -3,7 +3,7 @@
 use crm::{
     Base, DealData, DealState, Error, HandOverFilter, HandOverOrder, HandOvers, Holdings,
     Identification, Membership, Number, NumberKind, OrganisationData, PageRequest, PersonData,
-    Repository, TaskData, Users,
+    Repository, TaskData,
 };
 use model::{ClientRef, OrganisationId, PersonId, UserId, Utc};
 use rstest::rstest;
@@ -205,7 +205,11 @@ async fn several_successors_share_the_clients_evenly_and_a_client_stays_whole(
             client: of_person(*person),
             ..crm::DealFilter::default()
         };
-        let deals = store.list(&deals, &PageRequest::default()).await.unwrap();
+        let deals = store
+            .deals()
+            .list(&deals, &PageRequest::default())
+            .await
+            .unwrap();
         assert_eq!(
             deals.items[0].data.manager, now,
             "the deal follows its client"

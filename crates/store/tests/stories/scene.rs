@@ -109,6 +109,8 @@ pub(crate) async fn line(store: &Store, number: &str) -> Line {
         callback_minutes: 30,
         language: model::Language::Russian,
         queue: None,
+        office: None,
+        reception: model::Reception::default(),
         skills: Vec::new(),
     };
     store.create(data).await.unwrap()
