@@ -23,6 +23,7 @@ mod journal;
 mod obligation;
 mod opening;
 mod queue;
+mod reception;
 mod recording;
 mod scene;
 mod users;
