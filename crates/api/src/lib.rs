@@ -5,6 +5,7 @@
 //! decision about calls stands here: reads and changes go through the traits of `crm`, orders to
 //! the PBX through a bounded channel of `call::Command`.
 
+pub mod absences;
 pub mod agents;
 pub mod body;
 pub mod calls;
@@ -16,6 +17,7 @@ pub mod directory;
 pub mod etag;
 pub mod events;
 pub mod guesses;
+pub mod hand_overs;
 pub mod health;
 pub mod interactions;
 pub mod lines;

@@ -14,9 +14,9 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    ApiState, agents,
+    ApiState, absences, agents,
     body::MOST_BODY_BYTES,
-    calls, controls, deals, devices, events, health, interactions, lines,
+    calls, controls, deals, devices, events, hand_overs, health, interactions, lines,
     listener::{Bounded, Peer},
     notes, obligations, offices,
     openapi::{self, Document},
@@ -30,6 +30,8 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(openapi::router())
         .merge(session::router())
         .merge(users::router())
+        .merge(absences::router())
+        .merge(hand_overs::router())
         .merge(devices::router())
         .merge(lines::router())
         .merge(trunks::router())

@@ -123,7 +123,12 @@ impl Call {
         rule: Rule,
         snapshot: DialogSnapshot,
     ) -> EventKind {
-        let owner = self.caller.matches.first().and_then(|first| first.manager);
+        let about = match rule {
+            Rule::Deputy { match_index, .. } => match_index,
+            _ => 0,
+        };
+        let about = self.caller.matches.get(usize::from(about));
+        let owner = about.and_then(|client| client.manager);
         EventKind::Offered {
             agent,
             attempt,

@@ -1,15 +1,19 @@
 //! Everything a database keeps for people, in one place.
 
 use crate::{
-    Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    Obligations, OfficeData, OrganisationData, PersonData, Repository, Sessions, Settings,
-    TaskData, TrunkData, Users,
+    AbsenceData, Calls, Cards, DealData, DeviceData, HandOvers, Identification, Interactions,
+    LineData, NoteData, Obligations, OfficeData, OrganisationData, PersonData, Repository,
+    Sessions, Settings, TaskData, TrunkData, Users,
 };
 
 /// All repositories of one database.
 pub trait Base: Send + Sync {
     /// The users.
     fn users(&self) -> &dyn Users;
+    /// When they are absent.
+    fn absences(&self) -> &dyn Repository<AbsenceData>;
+    /// The clients of those who left.
+    fn hand_overs(&self) -> &dyn HandOvers;
     /// Their sessions.
     fn sessions(&self) -> &dyn Sessions;
     /// Their telephones, in the order of their names.

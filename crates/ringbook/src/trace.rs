@@ -295,6 +295,10 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-transferred", &[("by", by)])
             }
+            Rule::Deputy { of, .. } => {
+                let of = self.name(of);
+                self.words.say("rule-deputy", &[("of", of)])
+            }
             Rule::Returned { by } => {
                 let by = self.name(by);
                 self.words.say("rule-returned", &[("by", by)])
@@ -311,6 +315,10 @@ impl Tale<'_> {
             Verdict::PassedOver(PassedOver::NotAvailable { state }) => {
                 let state = self.words.say(state_key(state), &[]);
                 self.words.say("passed-not-available", &[("state", state)])
+            }
+            Verdict::PassedOver(PassedOver::Absent { until_us }) => {
+                let until = self.time(until_us);
+                self.words.say("passed-absent", &[("until", until)])
             }
             Verdict::PassedOver(PassedOver::AlreadyTried) => {
                 self.words.say("passed-already-tried", &[])
@@ -416,6 +424,9 @@ fn state_key(state: AgentState) -> &'static str {
         AgentState::Ringing { .. } => "state-ringing",
         AgentState::Talking { .. } => "state-talking",
         AgentState::WrapUp { .. } => "state-wrap-up",
+        AgentState::Away {
+            reason: AwayReason::Absent,
+        } => "state-away-absent",
         AgentState::Away {
             reason: AwayReason::Chosen,
         } => "state-away-chosen",

@@ -5,6 +5,7 @@
 //! again once the call has let go, a device is registered and the agent is back. No protocol,
 //! clock, socket or sentence in a human language ever stands here.
 
+mod absence;
 pub mod agents;
 mod decision;
 pub mod hours;
@@ -13,6 +14,7 @@ pub mod machine;
 pub mod plan;
 pub mod queue;
 
+pub use absence::MOST_DEPUTIES;
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};
 pub use hours::OfficeHours;

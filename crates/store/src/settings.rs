@@ -5,7 +5,9 @@ use crm::{
     DeviceData, LineData, OfficeData, PageRequest, Record, Repository, Resource, Result, Settings,
     TrunkData, UserData,
 };
-use model::{Agent, Binding, Device, DeviceId, Directory, Line, Office, OfficeId, Skill, Trunk};
+use model::{
+    Agent, Binding, Deputy, Device, DeviceId, Directory, Line, Office, OfficeId, Skill, Trunk,
+};
 
 use crate::{
     Store,
@@ -53,7 +55,13 @@ impl Settings for Store {
         let lines = self.all::<LineData>().await?;
         let trunks = self.all::<TrunkData>().await?;
         let offices = self.all::<OfficeData>().await?;
+        let deputies = users.iter().filter_map(|it| {
+            let (user, deputy) = (it.id, it.data.deputy?);
+            Some(Deputy { user, deputy })
+        });
         let mut directory = Directory {
+            deputies: deputies.collect(),
+            absences: self.absences_ahead().await?,
             agents: users.into_iter().filter_map(agent).collect(),
             devices: devices.into_iter().map(device).collect(),
             trunks: trunks.into_iter().map(trunk).collect(),

@@ -19,6 +19,8 @@ impl Switch {
     pub(crate) fn set_directory(&mut self, now: Now, directory: Arc<model::Directory>) {
         self.directory = Index::new(directory);
         let records = self.directory.records();
+        self.agents
+            .set_absences(now, &records.deputies, &records.absences);
         self.agents.update(now, &records.agents, &records.skills);
         // Skills may have changed.
         self.waiting.agents_changed();

@@ -7,12 +7,12 @@ use std::{
 };
 
 use model::{
-    Agent, CallerId, Choice, Credentials, Destination, Device, DeviceId, DigestOffer, Directory,
-    Hours, Line, LineId, MediaSource, Menu, NumberFormat, Office, OfficeId, Overflow, Queue, Reach,
-    Reception, Skill, Trunk, TrunkId, TrunkOutbound, UserId, Voicemail,
+    Absence, Agent, CallerId, Choice, Credentials, Deputy, Destination, Device, DeviceId,
+    DigestOffer, Directory, Hours, Line, LineId, MediaSource, Menu, NumberFormat, Office, OfficeId,
+    Overflow, Queue, Reach, Reception, Skill, Trunk, TrunkId, TrunkOutbound, UserId, Voicemail,
 };
 
-use super::{chance::Chance, digest, phone::Phone};
+use super::{centre::DAWN, chance::Chance, digest, phone::Phone};
 
 const REALM: &str = "ringbook";
 /// Trunks by which calls leave.
@@ -205,11 +205,36 @@ impl Company {
             phones.insert(address, gateway);
             directory.trunks.push(trunk(place));
         }
+        if moods {
+            draw_absences(&mut directory, chance);
+        }
         directory.offices.push(never_open());
         Self {
             directory: Arc::new(directory),
             phones,
             owners,
+        }
+    }
+}
+
+/// Some have a deputy, whoever that is: circles too, which nobody could set. Some are absent for a while.
+fn draw_absences(directory: &mut Directory, chance: &mut Chance) {
+    let users: Vec<UserId> = directory.agents.iter().map(|agent| agent.user).collect();
+    for user in &users {
+        if chance.permille(400) {
+            directory.deputies.push(Deputy {
+                user: *user,
+                deputy: *chance.pick(&users),
+            });
+        }
+        if chance.permille(300) {
+            let from = DAWN + chance.millis(1_000, 90_000);
+            directory.absences.push(Absence {
+                user: *user,
+                from,
+                until: from + chance.millis(1_000, 60_000),
+                deputy: chance.permille(300).then(|| *chance.pick(&users)),
+            });
         }
     }
 }

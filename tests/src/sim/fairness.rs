@@ -172,6 +172,34 @@ fn idle_times(centre: &Centre) -> BTreeMap<UserId, Vec<(Utc, Utc)>> {
     times
 }
 
+/// Calls that were distributed to agents whose absence had begun; what was decided just before may come yet.
+pub(super) fn offered_while_absent(centre: &Centre) -> Vec<String> {
+    let offers = centre
+        .world
+        .journal
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Offered { agent, rule, .. } => Some((event, agent, rule)),
+            _ => None,
+        });
+    let distributed = |rule: &Rule| {
+        matches!(
+            rule,
+            Rule::Assigned { .. } | Rule::Deputy { .. } | Rule::Skilled { .. }
+        )
+    };
+    offers
+        .filter(|(_, _, rule)| distributed(rule))
+        .filter(|(event, agent, _)| {
+            centre.directory.absences.iter().any(|absence| {
+                let during = absence.from + MARGIN < event.at && event.at < absence.until;
+                absence.user == *agent && during
+            })
+        })
+        .map(|(event, agent, _)| format!("{:?} was offered to {agent}, who is absent", event.call))
+        .collect()
+}
+
 /// Callers who were passed over by one who came later, as the whole journal tells.
 pub(super) fn out_of_turn(centre: &Centre) -> Vec<String> {
     let stays = stays(centre);

@@ -28,6 +28,7 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     one_conversation_per_agent(centre, &mut found);
     nobody_is_offered_a_call_while_dialling(centre, &mut found);
     no_strangers(centre, &mut found);
+    found.extend(fairness::offered_while_absent(centre));
     the_journal_tells_what_happened(centre, &mut found);
     found.extend(fairness::out_of_turn(centre));
     found.extend(fairness::waited_in_vain(centre));

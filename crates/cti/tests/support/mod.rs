@@ -107,6 +107,8 @@ macro_rules! delegate {
 impl Base for GatedBase {
     delegate! {
         users: dyn crm::Users,
+        absences: dyn crm::Repository<crm::AbsenceData>,
+        hand_overs: dyn crm::HandOvers,
         sessions: dyn crm::Sessions,
         devices: dyn crm::Repository<crm::DeviceData>,
         lines: dyn crm::Repository<LineData>,
@@ -166,6 +168,7 @@ impl Company {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: model::Reach::default(),
+                deputy: None,
             };
             users.push(store.users().create(user).await.unwrap().id);
         }

@@ -11,11 +11,13 @@
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod absence;
 mod card;
 mod company;
 mod contacts;
 mod crash;
 mod desk;
+mod hand_over;
 mod identification;
 mod journal;
 mod obligation;
