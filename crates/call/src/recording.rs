@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use model::{CallId, Now};
+use model::{CallId, Now, Utc};
 
 use crate::{RecordingSummary, conversation::millis};
 
