@@ -61,6 +61,8 @@ pub struct Outbound {
     pub line: Option<LineId>,
     /// The conversation is recorded.
     pub recorded: bool,
+    /// The client would have to be told of that first, and nobody does: there is no recording then.
+    pub notice: bool,
     /// How long the agent's telephones ring, if the call was ordered.
     pub ring_timeout: Duration,
 }
