@@ -5,16 +5,19 @@
 //! decision about calls stands here: reads and changes go through the traits of `crm`, orders to
 //! the PBX through a bounded channel of `call::Command`.
 
+pub mod absences;
 pub mod agents;
 pub mod body;
 pub mod calls;
 pub mod clients;
+pub mod controls;
 pub mod deals;
 pub mod devices;
 pub mod directory;
 pub mod etag;
 pub mod events;
 pub mod guesses;
+pub mod hand_overs;
 pub mod health;
 pub mod interactions;
 pub mod lines;
@@ -22,14 +25,17 @@ pub mod listener;
 pub mod moment;
 pub mod notes;
 pub mod obligations;
+pub mod offices;
 pub mod openapi;
 pub mod orders;
 pub mod organisations;
 pub mod origin;
 pub mod password;
+mod pending;
 pub mod persons;
 pub mod problem;
 pub mod range;
+pub mod reception;
 pub mod recordings;
 pub mod resource;
 pub mod rights;

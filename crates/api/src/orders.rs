@@ -2,11 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::{
@@ -20,14 +16,13 @@ use crm::Role;
 use garde::Validate;
 use model::{CallId, UserId};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::oneshot, time::timeout};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ApiState, body::Body, problem::Problem, session::Identity};
+use crate::{
+    ApiState, body::Body, controls, pending::Pending, problem::Problem, session::Identity,
+};
 
-/// How long the PBX and the journal have to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Idempotency keys that are remembered; the oldest gives way.
 const MOST_KEYS: usize = 10_000;
 /// Most characters of a key.
@@ -42,8 +37,8 @@ pub struct Orders(Arc<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    last: AtomicU64,
-    pending: Mutex<HashMap<OrderId, oneshot::Sender<Outcome>>>,
+    calls: Pending<Outcome>,
+    controls: Pending<controls::Outcome>,
     keys: Mutex<Keys>,
 }
 
@@ -55,26 +50,18 @@ struct Keys {
 }
 
 impl Orders {
-    /// Hands the answer to whoever waits for it.
+    /// Hands the answer to whoever ordered a call.
     pub fn answer(&self, order: OrderId, outcome: Outcome) {
-        if let Some(waiting) = self.pending().remove(&order) {
-            // Whoever waited may have gone.
-            let _ = waiting.send(outcome);
-        }
+        self.0.calls.answer(order, outcome);
     }
 
-    fn begin(&self) -> (OrderId, oneshot::Receiver<Outcome>) {
-        let order = OrderId(self.0.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let (answer, answered) = oneshot::channel();
-        self.pending().insert(order, answer);
-        (order, answered)
+    /// Hands the answer to whoever wants something of a running call.
+    pub fn answer_control(&self, order: OrderId, outcome: controls::Outcome) {
+        self.0.controls.answer(order, outcome);
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<OrderId, oneshot::Sender<Outcome>>> {
-        self.0
-            .pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn controls(&self) -> &Pending<controls::Outcome> {
+        &self.0.controls
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -189,7 +176,8 @@ impl Drop for Claimed<'_> {
     }
 }
 
-fn key_in(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The `Idempotency-Key` of a request.
+pub(crate) fn key_in(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
@@ -206,22 +194,13 @@ fn key_in(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 async fn carry_out(state: &ApiState, agent: UserId, number: String) -> Result<CallId, Problem> {
-    let (order, answered) = state.orders.begin();
-    state.order(Command::Call {
+    let command = |order| Command::Call {
         order,
         agent,
         number,
-    })?;
-    match timeout(PATIENCE, answered).await {
-        Ok(Ok(Ok(call))) => Ok(call),
-        Ok(Ok(Err(refused))) => Err(problem(refused)),
-        Ok(Err(_)) | Err(_) => {
-            state.orders.pending().remove(&order);
-            Err(Problem::unavailable(
-                "the PBX did not confirm the call in time; look at the calls before trying again",
-            ))
-        }
-    }
+    };
+    let outcome = state.orders.0.calls.ask(state, command).await?;
+    outcome.map_err(problem)
 }
 
 fn problem(refused: OrderRefused) -> Problem {

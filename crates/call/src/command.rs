@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use model::{AgentChanged, Binding, CallId, DeviceId, TrunkId, TrunkState, UserId};
 
+use crate::{Control, ControlRefused};
+
 /// Names an order until it is answered; chosen by whoever gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub u64);
@@ -53,6 +55,8 @@ pub enum Command {
         /// Whom, as typed.
         number: String,
     },
+    /// Do something with a running call (S6). Answered by [`Notice::Controlled`].
+    Control(Control),
     /// Refuse new calls with 503; running ones go on.
     Drain,
     /// End every call now: the process is about to stop.
@@ -79,6 +83,13 @@ pub enum Notice {
         order: OrderId,
         /// The call.
         outcome: Result<CallId, OrderRefused>,
+    },
+    /// Something was done with a running call and stands in the journal, or why it is not done.
+    Controlled {
+        /// Which order.
+        order: OrderId,
+        /// Whether it was done.
+        outcome: Result<(), ControlRefused>,
     },
     /// The state of a trunk changed.
     Trunk {

@@ -9,6 +9,7 @@ pub mod call;
 pub mod cause;
 pub mod command;
 mod consultation;
+pub mod control;
 mod conversation;
 mod distribution;
 pub mod effect;
@@ -19,6 +20,7 @@ mod mobile;
 mod offer;
 mod placing;
 mod probe;
+pub mod reception;
 mod recording;
 mod transfer;
 mod waiting;
@@ -26,9 +28,11 @@ mod waiting;
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};
 pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
+pub use control::{Act, Control, ControlRefused, Ordered};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{
     AgentStep, Bridge, Consulted, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
     Output, Placed, Ready, RecordingSummary, Turn, Words,
 };
+pub use reception::{Choice, Closed, MenuFor, Service};

@@ -21,6 +21,8 @@ pub(crate) struct Transfer {
     left: bool,
     /// The colleague did not take it: back to the first one.
     returning: bool,
+    /// No telephone asked for it, so none is told how it goes.
+    ordered: bool,
 }
 
 impl Transfer {
@@ -32,7 +34,13 @@ impl Transfer {
             to,
             left: false,
             returning: false,
+            ordered: false,
         }
+    }
+
+    /// It was ordered from a screen.
+    pub(crate) fn is_ordered(&mut self) {
+        self.ordered = true;
     }
 
     /// Whom the call is offered to, and why.
@@ -68,6 +76,7 @@ impl Call {
             to,
             left: false,
             returning: false,
+            ordered: false,
         });
         self.offer = None;
         self.last_end = None;
@@ -102,7 +111,8 @@ impl Call {
     }
 
     pub(crate) fn tell_transferor(&mut self, status: u16) {
-        if let Some(leg) = self.transferor() {
+        let asked = self.transfer.is_some_and(|transfer| !transfer.ordered);
+        if let Some(leg) = self.transferor().filter(|_| asked) {
             self.outputs
                 .push_back(Output::TransferProgress { leg, status });
         }

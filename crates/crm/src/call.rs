@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use model::{
-    CallId, CallerIdentity, ClientRef, DeviceId, Explanation, LineId, OrganisationId, PersonId,
-    Priority, RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
+    CallId, CallerIdentity, ClientRef, Destination, DeviceId, Explanation, LineId, OrganisationId,
+    PersonId, Priority, RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ pub struct Call {
     pub missed: bool,
     /// Its recording, if one was begun.
     pub recording: Option<Recording>,
+    /// Where people paused the recording, in their order.
+    pub pauses: Vec<RecordingPause>,
 }
 
 /// The recording of a conversation.
@@ -108,6 +110,19 @@ pub struct Recording {
     pub wav_removed_at: Option<Utc>,
     /// When the MP3 was removed because of its age.
     pub mp3_removed_at: Option<Utc>,
+}
+
+/// A part of a recording in which people wanted nothing recorded: the file is silent there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingPause {
+    /// Where it begins, in milliseconds from the start of the file.
+    pub at_ms: u64,
+    /// Its length in milliseconds; none while it lasts.
+    pub length_ms: Option<u64>,
+    /// Who paused.
+    pub paused_by: UserId,
+    /// Who resumed; none if the conversation ended before.
+    pub resumed_by: Option<UserId>,
 }
 
 /// One offer of a call to an agent.
@@ -156,6 +171,37 @@ pub struct Queued {
     pub explanation: Explanation,
 }
 
+/// What a caller met before anybody's telephone rang (T7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Reception {
+    /// A line received the caller.
+    Received {
+        /// Which.
+        line: LineId,
+        /// Its office was closed.
+        closed: bool,
+        /// The line that took the call instead.
+        instead: Option<LineId>,
+    },
+    /// The caller chose from a menu.
+    Chosen {
+        /// The keys.
+        keys: String,
+        /// Where they led.
+        to: Destination,
+    },
+}
+
+/// A moment of the reception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceptionStep {
+    /// When.
+    pub at: Utc,
+    /// What.
+    pub what: Reception,
+}
+
 /// Why a call went where it went (R8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -163,6 +209,8 @@ pub struct Route {
     pub call: CallId,
     /// Who called, as far as known when the call was routed, or identified since.
     pub caller: CallerIdentity,
+    /// What the caller met before anybody's telephone rang.
+    pub received: Vec<ReceptionStep>,
     /// The offers, in their order.
     pub offers: Vec<Offer>,
     /// The queue, if the caller had to wait.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use call::{Cause, Event, EventKind, Lead, OfferEnd, Party};
 use crm::Card;
 use model::{
-    AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, DeviceId, EventId, LineId,
-    ObligationEnd, ObligationId, Priority, UserId,
+    AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, Destination, DeviceId, EventId,
+    LineId, ObligationEnd, ObligationId, Priority, UserId,
 };
 use serde::Serialize;
 
@@ -78,6 +78,16 @@ enum Body<'a> {
         place: u32,
         priority: Priority,
     },
+    Received {
+        line: LineId,
+        closed: bool,
+        instead: Option<LineId>,
+        opens_at: Option<Moment>,
+    },
+    Chosen {
+        keys: &'a str,
+        to: Destination,
+    },
     TransferBegun {
         by: Party,
         from: UserId,
@@ -99,6 +109,15 @@ enum Body<'a> {
         talk_ms: u64,
         wait_ms: u64,
         missed: bool,
+    },
+    RecordingPaused {
+        by: UserId,
+        at_ms: u64,
+    },
+    RecordingResumed {
+        by: UserId,
+        at_ms: u64,
+        length_ms: u64,
     },
     RecordingReady {
         length_ms: u64,
@@ -202,6 +221,19 @@ pub(crate) fn write(
             place: *place,
             priority: *priority,
         },
+        EventKind::Received {
+            line,
+            closed,
+            instead,
+            opens_at,
+            ..
+        } => Body::Received {
+            line: *line,
+            closed: *closed,
+            instead: *instead,
+            opens_at: opens_at.map(Moment),
+        },
+        EventKind::MenuChosen { keys, to } => Body::Chosen { keys, to: *to },
         EventKind::TransferBegun { by, from, to } => Body::TransferBegun {
             by: *by,
             from: *from,
@@ -236,6 +268,19 @@ pub(crate) fn write(
             wait_ms: *wait_ms,
             missed: *missed,
         },
+        EventKind::RecordingPaused { by, at_ms } => Body::RecordingPaused {
+            by: *by,
+            at_ms: *at_ms,
+        },
+        EventKind::RecordingResumed {
+            by,
+            at_ms,
+            length_ms,
+        } => Body::RecordingResumed {
+            by: *by,
+            at_ms: *at_ms,
+            length_ms: *length_ms,
+        },
         EventKind::RecordingReady {
             length_ms,
             bytes,
@@ -255,6 +300,7 @@ pub(crate) fn write(
         | EventKind::Dialled { .. }
         | EventKind::Routed { .. }
         | EventKind::LineAnswered
+        | EventKind::MessageStarted { .. }
         | EventKind::RouteExhausted { .. } => Body::Bare {},
     };
     // A late identification is an update of the call for everybody who shows it.

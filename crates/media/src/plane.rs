@@ -217,8 +217,8 @@ pub enum Command {
         conversation: ConversationKey,
         /// The leg on the left channel.
         client: LegKey,
-        /// The leg on the right channel.
-        agent: LegKey,
+        /// The leg on the right channel; none if somebody speaks alone.
+        agent: Option<LegKey>,
         /// Path relative to the recordings folder; missing folders are made.
         file: String,
         /// Codec of the file, fixed for its whole length.
@@ -230,6 +230,14 @@ pub enum Command {
         conversation: ConversationKey,
         /// The leg on the right channel.
         agent: LegKey,
+    },
+    /// Put silence into both channels instead of what is heard, or what is heard again. The file keeps its time, and
+    /// keys are reported as ever.
+    PauseRecording {
+        /// A conversation that is being recorded; nothing happens to another.
+        conversation: ConversationKey,
+        /// Silence.
+        paused: bool,
     },
     /// End the recording; `RecordingClosed` follows when its last byte is written.
     StopRecording {

@@ -69,6 +69,7 @@ fn take(notice: Notice, listeners: &mut Listeners, unsaved: &Unsaved) {
     match notice {
         Notice::Agent(change) => listeners.hub.agent_changed(change),
         Notice::Ordered { order, outcome } => listeners.orders.answer(order, outcome),
+        Notice::Controlled { order, outcome } => listeners.orders.answer_control(order, outcome),
         Notice::Bindings {
             device,
             bindings: now,

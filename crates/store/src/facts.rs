@@ -2,7 +2,7 @@
 //! them in the same transaction. Every statement can be given again without harm.
 
 use call::{Event, EventKind, Lead};
-use crm::Entry;
+use crm::{Entry, Reception};
 use model::{CallId, CallerIdentity, UserId};
 
 use crate::{
@@ -174,7 +174,9 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
             let end = word(end);
             into.push(OfferPatch { end: Some(end), ..OfferPatch::default() }.of(call, *agent));
         }
-        EventKind::ConversationStarted { recording: Some(file), .. } => into.push(Statement::new(
+        EventKind::Received { .. } | EventKind::MenuChosen { .. } => into.extend(received(event)),
+        EventKind::MessageStarted { recording: file }
+        | EventKind::ConversationStarted { recording: Some(file), .. } => into.push(Statement::new(
             "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, error) \
              VALUES ($1, $2, $3, $4, 0, 0, 0, 0, NULL) ON CONFLICT (call_id) DO NOTHING",
             args![writing.make_id(), call.0, file.as_str(), at],
@@ -191,7 +193,21 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
                     error.as_deref()
                 ],
             ));
+            into.push(Statement::new(
+                "UPDATE recording_pauses SET length_ms = CASE WHEN at_ms < $1 THEN $1 - at_ms ELSE 0 END \
+                 WHERE call_id = $2 AND length_ms IS NULL",
+                args![*length_ms, call.0],
+            ));
         }
+        EventKind::RecordingPaused { by, at_ms } => into.push(Statement::new(
+            "INSERT INTO recording_pauses (call_id, at_ms, paused_by) VALUES ($1, $2, $3) \
+             ON CONFLICT (call_id, at_ms) DO NOTHING",
+            args![call.0, *at_ms, by.0],
+        )),
+        EventKind::RecordingResumed { by, at_ms, length_ms } => into.push(Statement::new(
+            "UPDATE recording_pauses SET length_ms = $1, resumed_by = $2 WHERE call_id = $3 AND at_ms = $4",
+            args![*length_ms, by.0, call.0, *at_ms],
+        )),
         EventKind::Identified { caller } => identified(call, caller, into),
         EventKind::Ended { talk_ms, missed, .. } => into.push(Statement::new(
             // One entry per conversation, for the client whom the call then has; colleagues are no clients.
@@ -202,6 +218,42 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
         )),
         _ => {}
     }
+}
+
+/// What the caller heard or chose before anybody's telephone rang.
+fn received(event: &Event) -> Option<Statement> {
+    let (what, opens_at) = match &event.kind {
+        EventKind::Received {
+            line,
+            closed,
+            instead,
+            opens_at,
+            ..
+        } => {
+            let what = Reception::Received {
+                line: *line,
+                closed: *closed,
+                instead: *instead,
+            };
+            (what, *opens_at)
+        }
+        EventKind::MenuChosen { keys, to } => {
+            let keys = keys.clone();
+            (Reception::Chosen { keys, to: *to }, None)
+        }
+        _ => return None,
+    };
+    Some(Statement::new(
+        "INSERT INTO receptions (event_id, call_id, at, opens_at, step) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (event_id) DO NOTHING",
+        args![
+            event.id.0,
+            event.call.0,
+            event.at.micros(),
+            opens_at.map(|it| it.micros()),
+            json(&what),
+        ],
+    ))
 }
 
 /// The caller became known after the call was routed, perhaps after it ended.

@@ -77,6 +77,11 @@ impl Calls {
         self.table.get(&call).map(|entry| entry.call.origin())
     }
 
+    /// The call, as long as anything of it is left.
+    pub(crate) fn find(&self, call: CallId) -> Option<&Call> {
+        self.table.get(&call).map(|entry| &entry.call)
+    }
+
     /// Whether this leg may hand its conversation over now.
     pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
         let entry = self.table.get(&call);
@@ -180,6 +185,13 @@ impl Switch {
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
             Wish::Place { failed } => return Some(self.place(now, id, &failed)),
+            Wish::AnswerLine => {
+                return Some(call::Input::MayAnswer(self.snapshot_of_answered(id)));
+            }
+            Wish::Choose { keys } => return Some(self.choose(now, id, &keys)),
+            Wish::Turn { line } => return Some(self.turn(now, line)),
+            Wish::Hush => self.hush(id),
+            Wish::RecordMessage { file } => self.record_message(id, file),
             Wish::EnterQueue(turn) => return Some(self.enter_queue(id, turn)),
             Wish::Wait(turn) => self.wait(id, turn),
             Wish::LeaveQueue => self.waiting.leave(id),
@@ -195,6 +207,7 @@ impl Switch {
             Wish::Connect { bridge, recording } => self.connect(id, bridge, recording),
             Wish::Reconnect { bridge } => self.reconnect(id, bridge),
             Wish::TransferProgress { leg, status } => self.transfer_progress(now, id, leg, status),
+            Wish::PauseRecording { paused } => self.pause_recording(id, paused),
             Wish::StopRecording => self.stop_recording(id),
             Wish::AnswerCaller => self.answer_caller(now, id),
             Wish::RejectCaller { status } => self.reject_caller(now, id, status),
@@ -203,6 +216,7 @@ impl Switch {
             Wish::Probe(leg) => self.probe(now, id, leg),
             Wish::Over => {
                 self.orders.remove(&id);
+                self.controls.forget(id);
                 self.calls.remove(id);
             }
         }
@@ -219,14 +233,15 @@ impl Switch {
         let Some(Origin::Inbound(inbound)) = self.calls.origin(id) else {
             return nobody();
         };
-        let line = inbound.line;
+        let service = inbound.service;
+        let line = service.line;
         let question = Question {
             line,
             caller: Some(caller),
             tried,
         };
         let mut decision = self.agents.decide(now, &question);
-        let help = inbound.queue.and_then(|queue| queue.overflow);
+        let help = service.queue.and_then(|queue| queue.overflow);
         let helps = help.is_some_and(|help| self.agents.serve(help.line));
         decision.qualified |= helps;
         if let (true, Some(line)) = (decision.candidates.is_empty(), self.overflow(now, id)) {

@@ -95,11 +95,29 @@ impl Switch {
             self.order(Command::StartRecording {
                 conversation,
                 client: a,
-                agent: b,
+                agent: Some(b),
                 file,
                 law,
             });
         }
+    }
+
+    /// Records what the caller alone says.
+    pub(crate) fn record_message(&mut self, call: CallId, file: String) {
+        let Some(client) = self.legs.key_of(call, LegNo::CALLER) else {
+            return;
+        };
+        let negotiated = self
+            .legs
+            .find(client)
+            .and_then(|leg| leg.media.negotiated.as_ref());
+        self.order(Command::StartRecording {
+            conversation: conversation(call),
+            client,
+            agent: None,
+            law: negotiated.map_or(Codec::Pcma, |negotiated| negotiated.codec),
+            file,
+        });
     }
 
     /// Joins the client with another agent; the recording, if there is one, goes on with that agent.
@@ -111,6 +129,13 @@ impl Switch {
                 agent,
             });
         }
+    }
+
+    pub(crate) fn pause_recording(&mut self, call: CallId, paused: bool) {
+        self.order(Command::PauseRecording {
+            conversation: conversation(call),
+            paused,
+        });
     }
 
     pub(crate) fn stop_recording(&mut self, call: CallId) {

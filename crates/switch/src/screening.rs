@@ -146,8 +146,7 @@ impl Switch {
             line: line.id,
             from: calling_number(&invite, trunk.trusted_identity),
             to: self.called(trunk, &invite),
-            recorded: line.recorded,
-            queue: line.queue,
+            service: self.service(now, line),
         };
         let side = Side::Trunk(trunk.id);
         if let Some(id) = self.begin_caller(now, from, invite, side, trunk_source(trunk)) {

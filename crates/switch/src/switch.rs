@@ -21,6 +21,7 @@ use sip::{
 
 use crate::{
     calls::Calls,
+    control::Controls,
     directory::Index,
     io::{Input, Output, Resources},
     leg::Legs,
@@ -94,6 +95,7 @@ pub struct Switch {
     pub(crate) listening: Vec<SocketAddr>,
     /// Ordered calls that are not in the journal yet.
     pub(crate) orders: BTreeMap<CallId, OrderId>,
+    pub(crate) controls: Controls,
     pub(crate) draining: bool,
     /// The present, as of the last input.
     pub(crate) last: Now,
@@ -142,6 +144,7 @@ impl Switch {
             plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
             listening: Vec::new(),
             orders: BTreeMap::new(),
+            controls: Controls::default(),
             draining: false,
             last: now,
             settings,
@@ -281,6 +284,7 @@ impl Switch {
                 agent,
                 number,
             } => self.order_call(now, *order, *agent, number),
+            Command::Control(control) => self.control(now, control),
             Command::Drain => self.draining = true,
             Command::Shutdown => {
                 self.draining = true;
@@ -295,15 +299,11 @@ impl Switch {
     fn effect_end(&mut self, now: Now, id: EffectId, end: EffectEnd) {
         if end == EffectEnd::Committed {
             self.confirm_order(id.call);
+            self.confirm_control(id);
         }
-        self.tell_call(
-            now,
-            id.call,
-            call::Input::EffectEnded {
-                number: id.number,
-                end,
-            },
-        );
+        let number = id.number;
+        let ended = call::Input::EffectEnded { number, end };
+        self.tell_call(now, id.call, ended);
     }
 
     fn timers(&mut self, now: Now) {

@@ -12,6 +12,9 @@ use super::{
     talk::Talk,
 };
 
+/// From one key to the next.
+const KEY: Duration = Duration::from_millis(500);
+
 /// What the caller means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {
@@ -21,8 +24,10 @@ pub struct Intent {
     pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
-    /// Presses 1 this long after the answer.
+    /// Presses keys this long after the answer.
     pub presses: Option<Duration>,
+    /// Which, half a second apart.
+    pub keys: &'static str,
     /// Where the session is described.
     pub describes: Describes,
     /// Requires reliable provisional answers (RFC 3262).
@@ -50,6 +55,7 @@ impl Intent {
             talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
+            keys: "1",
             describes: Describes::InInvite,
             reliably: false,
             timer: (super::Timer::Unknown, None),
@@ -76,7 +82,8 @@ impl Intent {
                 _ => Talking::HangUp { after },
             },
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
-            presses: chance.permille(150).then(|| chance.millis(0, 20_000)),
+            presses: chance.permille(250).then(|| chance.millis(0, 20_000)),
+            keys: chance.pick::<&'static str>(&["1", "1", "1", "2", "3", "101", "79#", "31#"]),
             describes: match chance.below(100) {
                 0..20 => Describes::InAck,
                 20..22 => Describes::Nowhere,
@@ -114,7 +121,7 @@ enum Act {
     GiveUp,
     HangUp,
     Hold(bool),
-    Press,
+    Press(char),
     Vanish,
 }
 
@@ -272,7 +279,7 @@ impl Caller {
                 self.reliable = Reliable::default();
                 self.finish(Outcome::Vanished);
             }
-            Act::Press => self.pressed = Some('1'),
+            Act::Press(key) => self.pressed = Some(key),
             Act::HangUp => {
                 if let Some(talk) = &mut self.talk {
                     talk.hang_up(now, &mut self.reliable, &mut self.chance);
@@ -501,8 +508,11 @@ impl Caller {
         if self.cancelled {
             return self.acts.push((now, Act::HangUp));
         }
-        let presses = self.intent.presses.map(|after| (now + after, Act::Press));
-        self.acts.extend(presses);
+        if let Some(after) = self.intent.presses {
+            let keys = self.intent.keys.chars().zip(0..);
+            let presses = keys.map(|(key, n)| (now + after + KEY * n, Act::Press(key)));
+            self.acts.extend(presses);
+        }
         match self.intent.talking {
             // Callers have nobody to transfer to.
             Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self

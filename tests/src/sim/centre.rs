@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use call::{Command, EffectEnd, EffectId, EffectRequest, OrderId, OrderRefused};
+use call::{
+    Act, Command, Control, ControlRefused, EffectEnd, EffectId, EffectRequest, OrderId,
+    OrderRefused,
+};
 use model::{AgentChanged, CallId, Directory, Flag, TrunkId, TrunkState, UserId, Utc};
 use switch::{Input, Path, Resources, Switch};
 
@@ -81,6 +84,8 @@ pub struct Centre {
     pub grants_all: bool,
     /// What became of ordered calls.
     pub ordered: BTreeMap<OrderId, Result<CallId, OrderRefused>>,
+    /// What became of orders to running calls.
+    pub controlled: BTreeMap<OrderId, Result<(), ControlRefused>>,
     /// What was told of each trunk, and when.
     pub trunks: BTreeMap<TrunkId, Vec<(Duration, TrunkState)>>,
     /// What was wrong at the moment it happened.
@@ -162,6 +167,7 @@ impl Centre {
                 troubles.denials + troubles.late_grants + troubles.failures == 0
             },
             ordered: BTreeMap::new(),
+            controlled: BTreeMap::new(),
             orders: 0,
             session_expires_secs: setup.session_expires_secs,
             trunks: BTreeMap::new(),
@@ -271,6 +277,22 @@ impl Centre {
             number: client_number(client),
         };
         self.at(at, Happening::Command(command));
+        order
+    }
+
+    /// An agent wants something of a call now; whoever leads need not be in it.
+    pub fn control(&mut self, (agent, leads): (usize, bool), call: CallId, act: Act) -> OrderId {
+        self.orders += 1;
+        let order = OrderId(self.orders);
+        let by = UserId(agent as i64 + 1);
+        let control = Control {
+            order,
+            call,
+            by,
+            leads,
+            act,
+        };
+        self.input(Input::Command(Command::Control(control)));
         order
     }
 

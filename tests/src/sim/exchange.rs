@@ -30,7 +30,8 @@ impl Centre {
         }
     }
 
-    pub(super) fn utc(&self) -> Utc {
+    /// The present by the wall clock.
+    pub fn utc(&self) -> Utc {
         DAWN + self.now
     }
 
@@ -116,6 +117,9 @@ impl Centre {
             }
             Notice::Ordered { order, outcome } => {
                 self.ordered.insert(order, outcome);
+            }
+            Notice::Controlled { order, outcome } => {
+                self.controlled.insert(order, outcome);
             }
             Notice::Trunk { trunk, state, .. } => {
                 let codes = self.trunks.entry(trunk).or_default();

@@ -121,7 +121,8 @@ impl Plane {
                 agent,
                 ..
             } => {
-                if !self.legs.contains_key(&client) || !self.legs.contains_key(&agent) {
+                let open = |leg: &LegKey| self.legs.contains_key(leg);
+                if !open(&client) || !agent.is_none_or(|agent| open(&agent)) {
                     self.wrongs
                         .push(format!("recording {file} of a leg that is not open"));
                 }
@@ -144,6 +145,17 @@ impl Plane {
                     self.wrongs.push(format!(
                         "{conversation:?} is passed to {agent:?}, which is not open"
                     ));
+                }
+                Vec::new()
+            }
+            Command::PauseRecording { conversation, .. } => {
+                if self
+                    .recordings
+                    .get(&conversation)
+                    .is_none_or(|it| it.stopped)
+                {
+                    self.wrongs
+                        .push(format!("{conversation:?} is paused and not recorded"));
                 }
                 Vec::new()
             }

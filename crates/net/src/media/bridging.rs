@@ -75,7 +75,7 @@ impl RtpThread {
                 law,
             } => {
                 let clients = self.legs.slot(client);
-                let agents = self.legs.slot(agent);
+                let agents = agent.and_then(|agent| self.legs.slot(agent));
                 if clients.is_none() && agents.is_none() {
                     self.refuse_recording(conversation, file);
                     return;
@@ -96,6 +96,10 @@ impl RtpThread {
             } => self.with_leg(agent, |thread, leg| {
                 leg.tap = thread.taps.right_of(conversation).or(leg.tap);
             }),
+            Command::PauseRecording {
+                conversation,
+                paused,
+            } => self.taps.pause(conversation, paused),
             Command::StopRecording { conversation } => {
                 self.taps
                     .stop(conversation, &mut self.events, &mut self.counted);

@@ -33,6 +33,10 @@ pub(crate) enum Fact {
     Started { agent: String, recorded: bool },
     #[serde(rename = "call.ended")]
     Ended(Ended),
+    #[serde(rename = "recording.paused")]
+    Paused { by: String },
+    #[serde(rename = "recording.resumed")]
+    Resumed { by: String, length_ms: u64 },
     #[serde(rename = "recording.ready")]
     RecordingReady(Recorded),
     #[serde(rename = "obligation.opened")]
@@ -131,7 +135,7 @@ pub(crate) struct Why {
     pub(crate) rule: Rule,
     /// The assigned manager, if another.
     pub(crate) owner: Option<Named>,
-    /// The colleague who hands the conversation over, or did not take it.
+    /// The colleague who hands the conversation over, did not take it, or has a deputy.
     #[serde(default)]
     pub(crate) colleague: Option<Named>,
     #[serde(default)]

@@ -128,11 +128,19 @@ impl CallPatch {
                     missed: *missed,
                 });
             }
-            EventKind::Ringing { .. }
+            EventKind::Received { snapshot, .. } if !snapshot.0.is_empty() => {
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::Received { .. }
+            | EventKind::MenuChosen { .. }
+            | EventKind::MessageStarted { .. }
+            | EventKind::Ringing { .. }
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }
             | EventKind::Identified { .. }
+            | EventKind::RecordingPaused { .. }
+            | EventKind::RecordingResumed { .. }
             | EventKind::RecordingReady { .. }
             | EventKind::ObligationOpened { .. }
             | EventKind::ObligationClosed { .. } => {}

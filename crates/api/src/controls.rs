@@ -1,0 +1,144 @@
+//! Control of running calls (S6): an agent's own, or any for supervisors and administrators.
+
+use axum::{extract::State, http::StatusCode};
+use call::{Act, Command, Control, ControlRefused};
+use crm::Role;
+use garde::Validate;
+use model::CallId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    ApiState,
+    body::{Body, Path},
+    problem::Problem,
+    rights,
+    session::Identity,
+};
+
+/// How an act ended.
+pub type Outcome = Result<(), ControlRefused>;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(transfer))
+        .routes(routes!(hang_up))
+        .routes(routes!(pause_recording))
+        .routes(routes!(resume_recording))
+}
+
+/// To whom a client is handed.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TransferFields {
+    /// The colleague's short number.
+    #[garde(length(chars, min = 1, max = 64))]
+    to: String,
+}
+
+/// Hand the client to a colleague
+///
+/// The colleague's telephones ring with the card, while the client stays with whoever talks; who hangs up meanwhile is
+/// free, and the client hears the ringing. If nobody takes the client, they come back. The answer comes when it has
+/// begun and stands in the journal; how it goes on is told by events.
+#[utoipa::path(post, path = "/calls/{id}/transfer", tag = "calls", params(("id" = String, Path)),
+    request_body = TransferFields,
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 422), (status = 503)))]
+async fn transfer(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Body(fields): Body<TransferFields>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::Transfer { to: fields.to }).await
+}
+
+/// Hang up
+///
+/// Whoever talks leaves the call, which ends it unless a transfer is under way; whoever is offered it declines it.
+/// Supervisors and administrators who are not in the call end it.
+#[utoipa::path(post, path = "/calls/{id}/hang-up", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
+async fn hang_up(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::HangUp).await
+}
+
+/// Pause the recording
+///
+/// For words that are not to be kept, such as the number of a card: the file is silent in that place and keeps its time.
+/// Whoever talks may, and supervisors and administrators; also somebody to whom the client is handed meanwhile may resume.
+#[utoipa::path(post, path = "/calls/{id}/recording/pause", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
+async fn pause_recording(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::PauseRecording).await
+}
+
+/// Resume the recording
+#[utoipa::path(post, path = "/calls/{id}/recording/resume", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
+async fn resume_recording(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::ResumeRecording).await
+}
+
+async fn carry_out(
+    state: &ApiState,
+    identity: &Identity,
+    call: CallId,
+    act: Act,
+) -> Result<StatusCode, Problem> {
+    rights::see_call(state, identity, call).await?;
+    let (by, leads) = (identity.user, identity.role != Role::Agent);
+    let command = |order| {
+        Command::Control(Control {
+            order,
+            call,
+            by,
+            leads,
+            act,
+        })
+    };
+    let outcome = state.orders.controls().ask(state, command).await?;
+    outcome.map(|()| StatusCode::NO_CONTENT).map_err(problem)
+}
+
+fn problem(refused: ControlRefused) -> Problem {
+    match refused {
+        ControlRefused::Over => Problem::refused("the call is over"),
+        ControlRefused::NotTheirs => {
+            Problem::forbidden("you are not in this call; a supervisor can do this for whoever is")
+        }
+        ControlRefused::NotNow => Problem::refused(
+            "nobody talks to a client in this call now, or the client is being handed over already",
+        ),
+        ControlRefused::NoColleague => Problem::field(
+            "to",
+            "is nobody's short number; see short_number of the users",
+        ),
+        ControlRefused::OwnNumber => {
+            Problem::field("to", "is the number of whoever talks; name a colleague")
+        }
+        ControlRefused::ColleagueBusy => {
+            Problem::refused("the colleague is in a call, or is offered one")
+        }
+        ControlRefused::ColleagueAway => {
+            Problem::refused("none of the colleague's telephones can be reached")
+        }
+        ControlRefused::NotRecorded => Problem::refused(
+            "nothing is recorded: the line is not, or the conversation has not begun",
+        ),
+    }
+}
