@@ -59,6 +59,12 @@ struct Names<'a> {
 
 impl Names<'_> {
     async fn learn(&mut self, route: &Route) {
+        // Whoever has left is no user any more, but the history has the name.
+        for offer in &route.offers {
+            if let Some(name) = &offer.agent_name {
+                self.known.insert(offer.agent, name.clone());
+            }
+        }
         let explained = route
             .offers
             .iter()
