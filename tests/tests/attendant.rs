@@ -74,7 +74,7 @@ async fn a_caller_hears_greeting_and_menu_and_is_recorded_after_the_notice_with_
     phone.wait("the telephone answers", |phone| {
         phone.calls.iter().any(|call| call.answered)
     });
-    let desk = company.daemon.address(21, 10_004);
+    let desk = company.daemon.address(30, 10_002);
     let agent = Voice::open(desk, Law::A, speech("agent-ru"));
     agent.speak_to(phone.with(|phone, _| phone.calls[0].invite.media()));
     agent.wait_for(200, 150);
@@ -153,7 +153,11 @@ async fn outside_the_hours_a_message_is_recorded_and_owed_a_call_back() {
         .await;
     assert!(status == 200 && sound.len() > 30_000, "{status}");
     let owed = company.rest.get("obligations?state=open").await;
-    assert_eq!(owed["items"][0]["person"], json!(person), "{owed:#}");
+    assert_eq!(
+        owed["items"][0]["client"]["person"],
+        json!(person),
+        "{owed:#}"
+    );
     let history = company
         .rest
         .get(&format!("interactions?person={person}"))

@@ -305,6 +305,69 @@ fn an_agent_who_dialled_a_colleague_gives_up_from_the_screen() {
     assert_eq!(end(&centre), (Cause::CallerCancelled, true));
 }
 
+#[test]
+fn whoever_talks_pauses_and_resumes_the_recording_and_the_journal_says_how_long() {
+    let mut talk = Talk::begin(Answering::Ignore);
+    talk.goes_on(3);
+    assert_eq!(
+        talk.control(1, Act::PauseRecording),
+        Err(ControlRefused::NotTheirs)
+    );
+    assert_eq!(talk.control(0, Act::ResumeRecording), Ok(()), "it runs");
+    assert_eq!(talk.control(0, Act::PauseRecording), Ok(()));
+    assert_eq!(talk.control(0, Act::PauseRecording), Ok(()), "so it is");
+    talk.goes_on(5);
+    assert_eq!(talk.control(0, Act::ResumeRecording), Ok(()));
+    talk.goes_on(2);
+    assert_eq!(talk.control(0, Act::PauseRecording), Ok(()));
+    let client = talk.client;
+    talk.centre.leave(client);
+    talk.ends_well(Outcome::HungUp);
+    let names = facts(&talk.centre).into_iter().map(EventKind::name);
+    let pauses: Vec<_> = names.filter(|it| it.starts_with("recording.")).collect();
+    assert_eq!(
+        pauses,
+        [
+            "recording.paused",
+            "recording.resumed",
+            "recording.paused",
+            "recording.ready"
+        ]
+    );
+    let length = facts(&talk.centre).into_iter().find_map(|kind| match kind {
+        EventKind::RecordingResumed { length_ms, .. } => Some(*length_ms),
+        _ => None,
+    });
+    assert!(
+        length.is_some_and(|it| (5_000..7_100).contains(&it)),
+        "{length:?}"
+    );
+    assert_eq!(
+        talk.control(0, Act::PauseRecording),
+        Err(ControlRefused::Over)
+    );
+}
+
+#[test]
+fn a_pause_goes_on_with_the_colleague_to_whom_the_client_is_handed() {
+    let mut talk = Talk::begin(answers_after(1, Talking::Stay));
+    assert_eq!(talk.control(0, Act::PauseRecording), Ok(()));
+    assert_eq!(talk.transfer(), Ok(()));
+    let second = talk.phone(1);
+    talk.until("the colleague does not talk", |centre| {
+        sent_to(centre, second, "ACK") == 1
+    });
+    talk.goes_on(2);
+    assert_eq!(
+        talk.control(0, Act::ResumeRecording),
+        Err(ControlRefused::NotTheirs)
+    );
+    assert_eq!(talk.control(1, Act::ResumeRecording), Ok(()));
+    let client = talk.client;
+    talk.centre.leave(client);
+    talk.ends_well(Outcome::HungUp);
+}
+
 fn answers(phone: &Live<Phone>) {
     let answering = Answering::Answer {
         after: Duration::from_millis(200),

@@ -478,3 +478,76 @@ async fn on_a_full_disk_both_hear_each_other_and_the_gap_is_marked_and_counted()
         "{metrics:?}"
     );
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_recording_is_silent_in_its_place_and_says_who_paused(
+    #[values(1, 2)] media_threads: usize,
+) {
+    let company = Company::found(1, &with_threads(media_threads)).await;
+    let phone = company.phone(0, 0);
+    answers(&phone, Talking::Stay);
+    let (client, agent) = voices(&company, Law::A);
+    let events = company.events(0).await;
+    let anna = company.log_in(0).await;
+    let caller = company.call(CLIENT, Intent::patient());
+    speak(&caller, &phone, (&client, &agent));
+    client.wait_for(150, 100);
+    let (_, started) = events.frame("conversation.started", |_| true).await;
+    let call = started["call"].as_str().expect("an id");
+    let order = async |what: &str| {
+        let path = format!("calls/{call}/recording/{what}");
+        assert_eq!(anna.ask("POST", &path, None).await.0, 204);
+    };
+    order("pause").await;
+    order("pause").await;
+    let (_, paused) = events.frame("recording.paused", |_| true).await;
+    let running = anna.get(&format!("calls/{call}")).await;
+    assert_eq!(
+        running["recording"]["pauses"][0]["length_ms"],
+        serde_json::Value::Null
+    );
+    client.press(5);
+    client.wait_for(100, 100);
+    order("resume").await;
+    let (_, resumed) = events.frame("recording.resumed", |_| true).await;
+    client.wait_for(150, 100);
+    caller.leave();
+    let (client, agent) = (client.close(), agent.close());
+    let ended = company.ended_call(CLIENT).await;
+    let pause = &ended["recording"]["pauses"][0];
+    assert_eq!(
+        (&pause["at_ms"], &pause["length_ms"], &pause["paused_by"]),
+        (&paused["at_ms"], &resumed["length_ms"], &paused["by"])
+    );
+    assert_eq!(pause["resumed_by"].as_str(), Some(anna.user.as_str()));
+    assert_heard(
+        "the agent all the time",
+        &speech("agent-ru"),
+        &client.samples(),
+    );
+    let file = ended["recording"]["file"].as_str().expect("a file");
+    let (left, right) = recording(&company.daemon.recordings().join(file));
+    let spoken = spoken_ms(&client, &agent);
+    let length = i64::try_from(left.len() / 8).unwrap();
+    assert!(
+        (length - spoken).abs() <= 40,
+        "the recording has {length} ms, spoken were {spoken} ms"
+    );
+    let sample = |ms: u64| usize::try_from(ms * 8).unwrap();
+    let (at, long) = (
+        pause["at_ms"].as_u64().unwrap(),
+        pause["length_ms"].as_u64().unwrap(),
+    );
+    assert!(long >= 2_000, "{pause:#}");
+    for channel in [&left, &right] {
+        let loud = |samples: &[i16]| samples.iter().any(|sample| sample.unsigned_abs() > 500);
+        let (from, to) = (sample(at), sample(at + long));
+        assert!(loud(&channel[..from - 800]), "before");
+        assert!(!loud(&channel[from + 800..to - 800]), "during");
+        assert!(loud(&channel[to + 800..]), "after");
+    }
+    let told = company.daemon.run(&["trace", CLIENT, "--language", "ru"]);
+    let told = String::from_utf8_lossy(&told.stdout);
+    assert!(told.contains("Запись приостановлена: Agent 0"), "{told}");
+}

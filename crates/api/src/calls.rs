@@ -1,7 +1,7 @@
 //! Calls as people look them up, and why each went where it went: the journal makes them.
 
 use axum::{Json, extract::State};
-use crm::{Call, CallFilter, Offer, Reception, Recording, Route};
+use crm::{Call, CallFilter, Offer, Reception, Recording, RecordingPause, Route};
 use model::{
     CallId, CallerIdentity, Explanation, GapReason, LineId, OrganisationId, PersonId, Priority,
     RecordingGap, Rule, UserId,
@@ -90,6 +90,8 @@ struct RecordingView {
     /// Where they are, at most the first 100: the file is silent there, or ends before. A crash of the process loses
     /// these marks.
     gaps: Vec<GapView>,
+    /// Where people paused it, in their order: the file is silent there.
+    pauses: Vec<PauseView>,
     /// Why there is no audio or less than there should be.
     error: Option<String>,
     /// Where to hear the MP3, once it is made.
@@ -102,6 +104,30 @@ struct RecordingView {
     wav_removed_at: Option<Moment>,
     /// When the MP3 was removed because of its age.
     mp3_removed_at: Option<Moment>,
+}
+
+/// A part of a recording in which people wanted nothing recorded.
+#[derive(Debug, Serialize, ToSchema)]
+struct PauseView {
+    /// Where it begins, in milliseconds from the start of the file.
+    at_ms: u64,
+    /// Its length in milliseconds; none while it lasts.
+    length_ms: Option<u64>,
+    /// Id of the user who paused.
+    paused_by: String,
+    /// Id of the user who resumed; none if the conversation ended before.
+    resumed_by: Option<String>,
+}
+
+impl From<RecordingPause> for PauseView {
+    fn from(pause: RecordingPause) -> Self {
+        Self {
+            at_ms: pause.at_ms,
+            length_ms: pause.length_ms,
+            paused_by: pause.paused_by.to_string(),
+            resumed_by: pause.resumed_by.map(|id| id.to_string()),
+        }
+    }
 }
 
 /// A part of a recording that could not be written.
@@ -129,9 +155,10 @@ impl From<RecordingGap> for GapView {
     }
 }
 
-impl From<Recording> for RecordingView {
-    fn from(recording: Recording) -> Self {
+impl RecordingView {
+    fn new(recording: Recording, pauses: Vec<RecordingPause>) -> Self {
         Self {
+            pauses: pauses.into_iter().map(PauseView::from).collect(),
             url: url(recording.call),
             mp3_url: recording
                 .mp3_bytes
@@ -184,7 +211,9 @@ impl From<Call> for CallView {
             talk_ms: call.talk_ms,
             wait_ms: call.wait_ms,
             missed: call.missed,
-            recording: call.recording.map(Into::into),
+            recording: call
+                .recording
+                .map(|recording| RecordingView::new(recording, call.pauses)),
         }
     }
 }

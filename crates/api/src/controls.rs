@@ -25,6 +25,8 @@ pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(transfer))
         .routes(routes!(hang_up))
+        .routes(routes!(pause_recording))
+        .routes(routes!(resume_recording))
 }
 
 /// To whom a client is handed.
@@ -65,6 +67,31 @@ async fn hang_up(
     Path(id): Path<CallId>,
 ) -> Result<StatusCode, Problem> {
     carry_out(&state, &identity, id, Act::HangUp).await
+}
+
+/// Pause the recording
+///
+/// For words that are not to be kept, such as the number of a card: the file is silent in that place and keeps its time.
+/// Whoever talks may, and supervisors and administrators; also somebody to whom the client is handed meanwhile may resume.
+#[utoipa::path(post, path = "/calls/{id}/recording/pause", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
+async fn pause_recording(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::PauseRecording).await
+}
+
+/// Resume the recording
+#[utoipa::path(post, path = "/calls/{id}/recording/resume", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
+async fn resume_recording(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::ResumeRecording).await
 }
 
 async fn carry_out(
@@ -110,5 +137,8 @@ fn problem(refused: ControlRefused) -> Problem {
         ControlRefused::ColleagueAway => {
             Problem::refused("none of the colleague's telephones can be reached")
         }
+        ControlRefused::NotRecorded => Problem::refused(
+            "nothing is recorded: the line is not, or the conversation has not begun",
+        ),
     }
 }

@@ -103,6 +103,8 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/calls/{id}/route", User, User),
         ("/api/v1/calls/{id}/transfer", User, User),
         ("/api/v1/calls/{id}/hang-up", User, User),
+        ("/api/v1/calls/{id}/recording/pause", User, User),
+        ("/api/v1/calls/{id}/recording/resume", User, User),
         ("/api/v1/calls/{id}/recording.wav", User, User),
         ("/api/v1/calls/{id}/recording.mp3", User, User),
         ("/api/v1/interactions", User, User),

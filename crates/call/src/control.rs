@@ -3,7 +3,7 @@
 use model::{CallId, UserId};
 
 use crate::{
-    Cause, LegNo, OfferEnd, OrderId, Origin, Output, Party,
+    Cause, EventKind, LegNo, OfferEnd, OrderId, Origin, Output, Party,
     call::{Call, Context, State},
 };
 
@@ -32,6 +32,10 @@ pub enum Act {
     },
     /// End one's own part: hang up, decline, or end the whole call if one only leads.
     HangUp,
+    /// Record nothing until it is resumed, for words that are not to be kept (H4).
+    PauseRecording,
+    /// Record again.
+    ResumeRecording,
 }
 
 /// Why it is not done.
@@ -51,6 +55,8 @@ pub enum ControlRefused {
     ColleagueBusy,
     /// None of the colleague's telephones can be reached.
     ColleagueAway,
+    /// Nothing is recorded.
+    NotRecorded,
 }
 
 /// An act that may be done, as the call is told of it.
@@ -65,6 +71,13 @@ pub enum Ordered {
     HangUp {
         /// Who.
         by: UserId,
+    },
+    /// The recording pauses, or goes on.
+    Record {
+        /// Who wants that.
+        by: UserId,
+        /// Goes on.
+        on: bool,
     },
 }
 
@@ -98,6 +111,20 @@ impl Call {
         match self.talker.filter(|_| free) {
             Some(talker) if talker == by || leads => Ok(talker),
             _ => Err(ControlRefused::NotNow),
+        }
+    }
+
+    /// Whether this person may pause and resume the recording now: whoever talks, or whoever leads.
+    pub fn may_pause(&self, by: UserId, leads: bool) -> Result<(), ControlRefused> {
+        self.may_control(by, leads)?;
+        match self.part(by) {
+            Some(Part::Talks(_)) => {}
+            _ if leads => {}
+            _ => return Err(ControlRefused::NotTheirs),
+        }
+        match self.recording.is_running() {
+            true => Ok(()),
+            false => Err(ControlRefused::NotRecorded),
         }
     }
 
@@ -135,6 +162,28 @@ impl Call {
                 }
             }
             Ordered::HangUp { by } => self.hang_up(context, by),
+            Ordered::Record { by, on } => self.record(context, by, on),
+        }
+    }
+
+    /// While it is paused the file is silent, and keeps its time.
+    fn record(&mut self, context: &mut Context<'_>, by: UserId, on: bool) {
+        let now = context.now.mono;
+        let fact = if on {
+            let pause = self.recording.resume(now);
+            pause.map(|(at_ms, length_ms)| EventKind::RecordingResumed {
+                by,
+                at_ms,
+                length_ms,
+            })
+        } else {
+            let at = self.recording.pause(now);
+            at.map(|at_ms| EventKind::RecordingPaused { by, at_ms })
+        };
+        if let Some(fact) = fact {
+            self.outputs
+                .push_back(Output::PauseRecording { paused: !on });
+            self.commit(context, vec![fact]);
         }
     }
 

@@ -274,7 +274,7 @@ impl Call {
     ) {
         let recording = self
             .is_recorded()
-            .then(|| self.recording.start(self.id, context.now.utc));
+            .then(|| self.recording.start(self.id, context.now));
         self.outputs.push_back(Output::Connect {
             bridge,
             recording: recording.clone(),
@@ -310,7 +310,7 @@ impl Call {
     fn is_recorded(&self) -> bool {
         match &self.origin {
             Origin::Inbound(inbound) => inbound.service.recorded && !self.lacks_notice(),
-            Origin::Outbound(outbound) => outbound.recorded,
+            Origin::Outbound(outbound) => outbound.recorded && !self.lacks_notice(),
             Origin::Internal(internal) => internal.recorded,
             Origin::Recovered => false,
         }

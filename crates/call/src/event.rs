@@ -273,6 +273,24 @@ pub enum EventKind {
         /// No conversation took place.
         missed: bool,
     },
+    /// The recording is paused: its file is silent from there on.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused {
+        /// Who wanted that.
+        by: UserId,
+        /// Where, in milliseconds from the start of the file.
+        at_ms: u64,
+    },
+    /// The recording goes on.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed {
+        /// Who wanted that.
+        by: UserId,
+        /// Where the pause began, in milliseconds from the start of the file.
+        at_ms: u64,
+        /// How long it was, in milliseconds.
+        length_ms: u64,
+    },
     /// The recording file is complete.
     #[serde(rename = "recording.ready")]
     RecordingReady {
@@ -351,6 +369,8 @@ impl EventKind {
             Self::RouteExhausted { .. } => "route.exhausted",
             Self::Identified { .. } => "call.identified",
             Self::Ended { .. } => "call.ended",
+            Self::RecordingPaused { .. } => "recording.paused",
+            Self::RecordingResumed { .. } => "recording.resumed",
             Self::RecordingReady { .. } => "recording.ready",
             Self::ObligationOpened { .. } => "obligation.opened",
             Self::ObligationClosed { .. } => "obligation.closed",

@@ -61,6 +61,8 @@ pub struct Outbound {
     pub line: Option<LineId>,
     /// The conversation is recorded.
     pub recorded: bool,
+    /// The client would have to be told of that first, and nobody does: there is no recording then.
+    pub notice: bool,
     /// How long the agent's telephones ring, if the call was ordered.
     pub ring_timeout: Duration,
 }
@@ -465,6 +467,11 @@ pub enum Output {
         leg: LegNo,
         /// SIP status; 200 and more is the end.
         status: u16,
+    },
+    /// Put silence into the file from now on, or what is heard again.
+    PauseRecording {
+        /// Silence.
+        paused: bool,
     },
     /// Stop the recording; answered by [`Input::RecordingClosed`] later.
     StopRecording,

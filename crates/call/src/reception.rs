@@ -394,7 +394,7 @@ impl Call {
             let cause = self.reception.reason.unwrap_or(Cause::NobodyAnswered);
             return self.say_farewell(context, Words::AllBusy, (cause, Party::System));
         };
-        let recording = self.recording.start(self.id, context.now.utc);
+        let recording = self.recording.start(self.id, context.now);
         self.outputs.push_back(Output::RecordMessage {
             file: recording.clone(),
         });
@@ -413,8 +413,11 @@ impl Call {
 
     /// The conversation would be recorded, but the caller was to hear so and did not.
     pub(crate) fn lacks_notice(&self) -> bool {
-        let service = self.service();
-        let wanted = service.is_some_and(|service| service.recorded && service.notice);
+        let wanted = match &self.origin {
+            Origin::Inbound(inbound) => inbound.service.recorded && inbound.service.notice,
+            Origin::Outbound(outbound) => outbound.recorded && outbound.notice,
+            Origin::Internal(_) | Origin::Recovered => false,
+        };
         wanted && !self.reception.noticed
     }
 
@@ -426,7 +429,7 @@ impl Call {
             bytes: 0,
             gaps_ms: 0,
             gaps: Vec::new(),
-            error: Some("the caller could not be told of the recording".to_owned()),
+            error: Some("the client could not be told of the recording".to_owned()),
         })
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use model::{CallId, Utc};
+use model::{CallId, Now, Utc};
 
-use crate::RecordingSummary;
+use crate::{RecordingSummary, conversation::millis};
 
 /// How long the call waits for the recorder to close the file.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,17 +22,60 @@ pub(crate) fn file_of(call: CallId, at: Utc) -> String {
 #[derive(Debug)]
 pub(crate) enum Recording {
     None,
-    Running { file: String },
-    Closing { file: String, until: Duration },
+    Running {
+        file: String,
+        since: Duration,
+        /// It is paused since there, in milliseconds from its start.
+        paused_at: Option<u64>,
+    },
+    Closing {
+        file: String,
+        until: Duration,
+    },
     Closed,
 }
 
 impl Recording {
     /// Begins a recording; its file.
-    pub(crate) fn start(&mut self, call: CallId, at: Utc) -> String {
-        let file = file_of(call, at);
-        *self = Self::Running { file: file.clone() };
+    pub(crate) fn start(&mut self, call: CallId, now: Now) -> String {
+        let file = file_of(call, now.utc);
+        *self = Self::Running {
+            file: file.clone(),
+            since: now.mono,
+            paused_at: None,
+        };
         file
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+
+    /// Begins a pause: where in the file; none if there is nothing to pause.
+    pub(crate) fn pause(&mut self, now: Duration) -> Option<u64> {
+        let Self::Running {
+            since, paused_at, ..
+        } = self
+        else {
+            return None;
+        };
+        let at = millis(now.saturating_sub(*since));
+        match paused_at {
+            Some(_) => None,
+            None => Some(*paused_at.insert(at)),
+        }
+    }
+
+    /// Ends a pause: where in the file it began, and its length; none if there is none.
+    pub(crate) fn resume(&mut self, now: Duration) -> Option<(u64, u64)> {
+        let Self::Running {
+            since, paused_at, ..
+        } = self
+        else {
+            return None;
+        };
+        let at = paused_at.take()?;
+        Some((at, millis(now.saturating_sub(*since)).saturating_sub(at)))
     }
 
     /// A recording that a crash interrupted: its file is being repaired.
@@ -46,7 +89,7 @@ impl Recording {
     /// The conversation is over; true if the recorder has to be told.
     pub(crate) fn stop(&mut self, now: Duration) -> bool {
         match std::mem::replace(self, Self::None) {
-            Self::Running { file } => {
+            Self::Running { file, .. } => {
                 *self = Self::Closing {
                     file,
                     until: now + PATIENCE,

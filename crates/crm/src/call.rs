@@ -75,6 +75,8 @@ pub struct Call {
     pub missed: bool,
     /// Its recording, if one was begun.
     pub recording: Option<Recording>,
+    /// Where people paused the recording, in their order.
+    pub pauses: Vec<RecordingPause>,
 }
 
 /// The recording of a conversation.
@@ -108,6 +110,19 @@ pub struct Recording {
     pub wav_removed_at: Option<Utc>,
     /// When the MP3 was removed because of its age.
     pub mp3_removed_at: Option<Utc>,
+}
+
+/// A part of a recording in which people wanted nothing recorded: the file is silent there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingPause {
+    /// Where it begins, in milliseconds from the start of the file.
+    pub at_ms: u64,
+    /// Its length in milliseconds; none while it lasts.
+    pub length_ms: Option<u64>,
+    /// Who paused.
+    pub paused_by: UserId,
+    /// Who resumed; none if the conversation ended before.
+    pub resumed_by: Option<UserId>,
 }
 
 /// One offer of a call to an agent.

@@ -36,7 +36,8 @@ pub mod user;
 pub use absence::{Absence, AbsenceData, AbsenceFilter};
 pub use base::Base;
 pub use call::{
-    Call, CallFilter, Calls, Direction, Offer, Queued, Reception, ReceptionStep, Recording, Route,
+    Call, CallFilter, Calls, Direction, Offer, Queued, Reception, ReceptionStep, Recording,
+    RecordingPause, Route,
 };
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};

@@ -110,6 +110,15 @@ enum Body<'a> {
         wait_ms: u64,
         missed: bool,
     },
+    RecordingPaused {
+        by: UserId,
+        at_ms: u64,
+    },
+    RecordingResumed {
+        by: UserId,
+        at_ms: u64,
+        length_ms: u64,
+    },
     RecordingReady {
         length_ms: u64,
         bytes: u64,
@@ -258,6 +267,19 @@ pub(crate) fn write(
             talk_ms: *talk_ms,
             wait_ms: *wait_ms,
             missed: *missed,
+        },
+        EventKind::RecordingPaused { by, at_ms } => Body::RecordingPaused {
+            by: *by,
+            at_ms: *at_ms,
+        },
+        EventKind::RecordingResumed {
+            by,
+            at_ms,
+            length_ms,
+        } => Body::RecordingResumed {
+            by: *by,
+            at_ms: *at_ms,
+            length_ms: *length_ms,
         },
         EventKind::RecordingReady {
             length_ms,

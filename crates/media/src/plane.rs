@@ -231,6 +231,14 @@ pub enum Command {
         /// The leg on the right channel.
         agent: LegKey,
     },
+    /// Put silence into both channels instead of what is heard, or what is heard again. The file keeps its time, and
+    /// keys are reported as ever.
+    PauseRecording {
+        /// A conversation that is being recorded; nothing happens to another.
+        conversation: ConversationKey,
+        /// Silence.
+        paused: bool,
+    },
     /// End the recording; `RecordingClosed` follows when its last byte is written.
     StopRecording {
         /// The recorded conversation.

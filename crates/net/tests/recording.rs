@@ -485,3 +485,70 @@ fn a_stream_that_pauses_leaves_silence_of_its_length(#[values(1, 2)] threads: us
     let spoken = recording.left.iter().filter(|&&code| code == 0x22).count();
     assert_eq!(spoken, 40 * 160);
 }
+
+#[rstest]
+fn a_paused_recording_is_silent_in_its_place_and_keeps_its_time(#[values(1, 2)] threads: usize) {
+    const PART: usize = 50;
+    let mut plane = TestPlane::start(threads);
+    let (mut client, mut agent) = (Phone::new(Codec::Pcma, 1), Phone::new(Codec::Pcmu, 2));
+    let (client_leg, agent_leg) = bridged(&mut plane, &mut client, &mut agent);
+    let path = plane.start_recording(7, client_leg, agent_leg, Codec::Pcma);
+    let (mut noise_a, mut noise_b) = (Noise(0x1234_5678_9abc), Noise(0xfedc_ba98_7654));
+    let (mut said_a, mut said_b) = (Vec::new(), Vec::new());
+    let mut beat = Beat::start();
+    for number in 0..3 * PART {
+        if number % PART == 0 && number > 0 {
+            plane.order(Command::PauseRecording {
+                conversation: ConversationKey(7),
+                paused: number == PART,
+            });
+        }
+        said_a.push(noise_a.frame());
+        said_b.push(noise_b.frame());
+        client.speak(&said_a[number]);
+        agent.speak(&said_b[number]);
+        beat.wait();
+        if number == PART + PART / 2 {
+            client.press('5');
+        }
+    }
+    plane.wait("the key", |event| {
+        matches!(event, Event::Dtmf { leg, digit: '5', .. } if *leg == client_leg).then_some(())
+    });
+    plane.close(client_leg);
+    plane.close(agent_leg);
+    let summary = plane.stop_recording(7);
+    assert_eq!((&summary.error, summary.gaps_ms), (&None, 0));
+    let recording = Recording::read(&path);
+    let said_ms = 3 * PART as u64 * 20;
+    assert!(
+        summary.length_ms.abs_diff(said_ms + 80) <= 80,
+        "{} ms instead of {said_ms}",
+        summary.length_ms
+    );
+    for (said, codec, channel) in [
+        (&said_a, Codec::Pcma, &recording.left),
+        (&said_b, Codec::Pcmu, &recording.right),
+    ] {
+        for (number, frame) in said.iter().enumerate() {
+            let frame = converted(std::slice::from_ref(frame), codec, Codec::Pcma);
+            let found = Recording::find(channel, &frame);
+            match number {
+                // The order and the packet of that moment go different ways.
+                PART | 100 => {}
+                51..100 => assert_eq!(found, None, "frame {number} was said in the pause"),
+                _ => {
+                    let found = found.unwrap_or_else(|| panic!("frame {number} is not there"));
+                    let late = if number > PART { 80 * 8 } else { 0 };
+                    assert!(
+                        found.abs_diff(number * 160) <= 320 + late,
+                        "frame {number} lies at {found}"
+                    );
+                }
+            }
+        }
+        let silent = &channel[52 * 160 + 320..99 * 160];
+        assert!(silent.iter().all(|byte| *byte == Codec::Pcma.silence()));
+    }
+    recording.check_with_sox(&path);
+}

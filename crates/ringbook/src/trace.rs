@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use anyhow::Result;
-use crm::{Base, Call, Offer, Queued, Reception, ReceptionStep, Route};
+use crm::{Base, Call, Offer, Queued, Reception, ReceptionStep, RecordingPause, Route};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{
     AgentState, AwayReason, Considered, Destination, Explanation, LineId, PassedOver, Priority,
@@ -37,7 +37,7 @@ pub(crate) async fn report(
     let mut text = String::new();
     for call in calls {
         let route = base.calls().route(call.id).await?;
-        names.learn(&route).await;
+        names.learn(&route, &call.pauses).await;
         Tale {
             words,
             zone,
@@ -58,7 +58,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    async fn learn(&mut self, route: &Route) {
+    async fn learn(&mut self, route: &Route, pauses: &[RecordingPause]) {
         // Whoever has left is no user any more, but the history has the name.
         for offer in &route.offers {
             if let Some(name) = &offer.agent_name {
@@ -83,7 +83,8 @@ impl Names<'_> {
         let users = considered
             .map(|entry| entry.agent)
             .chain(owners)
-            .chain(chosen);
+            .chain(chosen)
+            .chain(pauses.iter().map(|pause| pause.paused_by));
         let users: Vec<UserId> = users
             .filter(|user| !self.known.contains_key(user))
             .collect();
@@ -402,6 +403,20 @@ impl Tale<'_> {
                 (Some(_), _) => "recording-damaged",
                 (None, 1..) => "recording-gaps",
                 (None, 0) => "recording",
+            };
+            self.say(2, key, &facts);
+        }
+        for pause in &call.pauses {
+            let mut facts = vec![
+                ("by", self.name(pause.paused_by)),
+                ("at", self.words.length(pause.at_ms)),
+            ];
+            let key = match pause.length_ms {
+                Some(length) => {
+                    facts.push(("length", self.words.length(length)));
+                    "recording-pause"
+                }
+                None => "recording-paused",
             };
             self.say(2, key, &facts);
         }

@@ -174,6 +174,12 @@ CREATE TABLE recordings (
     removing SMALLINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX recordings_call ON recordings (call_id);
+
+-- Where a recording was paused by people; without a length it is so still.
+CREATE TABLE recording_pauses (
+    call_id BIGINT NOT NULL, at_ms BIGINT NOT NULL, length_ms BIGINT, paused_by BIGINT NOT NULL, resumed_by BIGINT,
+    PRIMARY KEY (call_id, at_ms)
+);
 CREATE INDEX recordings_without_mp3 ON recordings (id) WHERE ready = 1 AND mp3_at IS NULL AND length_ms > 0;
 CREATE INDEX recordings_with_wav ON recordings (started_at, id)
     WHERE ready = 1 AND length_ms > 0 AND wav_removed_at IS NULL;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use call::{Event, EventKind};
 use crm::{
     Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, ReceptionStep, Recording,
-    Result, Route,
+    RecordingPause, Result, Route,
 };
 use model::{CallId, DeviceId, Explanation, LineId, RecordingId, TrunkId, UserId, Utc};
 
@@ -49,6 +49,7 @@ fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
         wait_ms: row.opt_int()?.unwrap_or(0).unsigned_abs(),
         missed: row.flag()?,
         recording: recording(row, id)?,
+        pauses: Vec::new(),
     })
 }
 
@@ -122,7 +123,10 @@ impl Calls for Store {
         let sql = format!("SELECT {COLUMNS}, {RECORDING} FROM {FROM} WHERE t.id = $1");
         let rows = self.rows(&sql, &args![id.0]).await?;
         let mut row = rows.into_iter().next().ok_or(Error::NotFound("call"))?;
-        Ok(decode(&mut row).map_err(Failure::Database)?)
+        let mut call = [decode(&mut row).map_err(Failure::Database)?];
+        self.add_pauses(&mut call).await?;
+        let [call] = call;
+        Ok(call)
     }
 
     async fn list(&self, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
@@ -161,7 +165,8 @@ impl Calls for Store {
         let rows = self.rows(&sql, &args).await?;
         let items: std::result::Result<Vec<_>, _> =
             rows.into_iter().map(|mut row| decode(&mut row)).collect();
-        let items = items.map_err(Failure::Database)?;
+        let mut items = items.map_err(Failure::Database)?;
+        self.add_pauses(&mut items).await?;
         Ok(select::page(items, page, |it| (String::new(), it.id.0)))
     }
 
@@ -238,6 +243,32 @@ fn of_client(select: &mut Select, column: &str, id: Option<i64>) {
 }
 
 impl Store {
+    /// Says of recorded calls where they were paused.
+    async fn add_pauses(&self, calls: &mut [Call]) -> Outcome<()> {
+        let recorded = calls.iter().filter(|call| call.recording.is_some());
+        let ids: Vec<Value> = recorded.map(|call| Value::Int(Some(call.id.0))).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT call_id, at_ms, length_ms, paused_by, resumed_by FROM recording_pauses \
+             WHERE call_id IN ({}) ORDER BY call_id, at_ms",
+            placeholders(1, ids.len())
+        );
+        for mut row in self.rows(&sql, &ids).await? {
+            let of = CallId(row.int()?);
+            let pause = RecordingPause {
+                at_ms: row.int()?.unsigned_abs(),
+                length_ms: row.opt_int()?.map(i64::unsigned_abs),
+                paused_by: UserId(row.int()?),
+                resumed_by: row.opt_int()?.map(UserId),
+            };
+            let its = calls.iter_mut().filter(|call| call.id == of);
+            its.for_each(|call| call.pauses.push(pause));
+        }
+        Ok(())
+    }
+
     /// Who was offered these calls, in the order of the offers.
     pub(crate) async fn participants(&self, calls: &[CallId]) -> Outcome<Vec<(CallId, UserId)>> {
         if calls.is_empty() {

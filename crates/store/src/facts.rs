@@ -193,7 +193,21 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
                     error.as_deref()
                 ],
             ));
+            into.push(Statement::new(
+                "UPDATE recording_pauses SET length_ms = CASE WHEN at_ms < $1 THEN $1 - at_ms ELSE 0 END \
+                 WHERE call_id = $2 AND length_ms IS NULL",
+                args![*length_ms, call.0],
+            ));
         }
+        EventKind::RecordingPaused { by, at_ms } => into.push(Statement::new(
+            "INSERT INTO recording_pauses (call_id, at_ms, paused_by) VALUES ($1, $2, $3) \
+             ON CONFLICT (call_id, at_ms) DO NOTHING",
+            args![call.0, *at_ms, by.0],
+        )),
+        EventKind::RecordingResumed { by, at_ms, length_ms } => into.push(Statement::new(
+            "UPDATE recording_pauses SET length_ms = $1, resumed_by = $2 WHERE call_id = $3 AND at_ms = $4",
+            args![*length_ms, by.0, call.0, *at_ms],
+        )),
         EventKind::Identified { caller } => identified(call, caller, into),
         EventKind::Ended { talk_ms, missed, .. } => into.push(Statement::new(
             // One entry per conversation, for the client whom the call then has; colleagues are no clients.

@@ -58,10 +58,12 @@ impl Switch {
         response.headers.push(Name::ContentType, SDP);
         response.body = description;
         dialog.confirm(&response);
+        let invite = leg.invite.clone();
         leg.phase = Phase::AwaitingAck {
             server,
             leaving: false,
         };
+        self.grant_timer(now, key, &invite, &mut response);
         self.respond(now.mono, server, response);
     }
 

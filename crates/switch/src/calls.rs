@@ -207,6 +207,7 @@ impl Switch {
             Wish::Connect { bridge, recording } => self.connect(id, bridge, recording),
             Wish::Reconnect { bridge } => self.reconnect(id, bridge),
             Wish::TransferProgress { leg, status } => self.transfer_progress(now, id, leg, status),
+            Wish::PauseRecording { paused } => self.pause_recording(id, paused),
             Wish::StopRecording => self.stop_recording(id),
             Wish::AnswerCaller => self.answer_caller(now, id),
             Wish::RejectCaller { status } => self.reject_caller(now, id, status),

@@ -75,6 +75,11 @@ impl Switch {
                 call.may_control(by, leads)?;
                 Ok(Ordered::HangUp { by })
             }
+            Act::PauseRecording | Act::ResumeRecording => {
+                call.may_pause(by, leads)?;
+                let on = control.act == Act::ResumeRecording;
+                Ok(Ordered::Record { by, on })
+            }
             Act::Transfer { to } => {
                 let from = call.may_hand_over(by, leads)?;
                 let to = self.free_colleague(from, to)?;

@@ -5,7 +5,11 @@ use media::{Codec, LegKey, Negotiated, Terms, plane::Command};
 use model::{CallId, Now};
 use sip::{Method, Name, Request, transaction::ServerKey};
 
-use crate::{leg::Phase, media_paths::SDP, switch::Switch};
+use crate::{
+    leg::{Leg, Phase},
+    media_paths::SDP,
+    switch::Switch,
+};
 
 /// Why a party whose ACK has no answer that we can use gets BYE (RFC 3326).
 const NO_ANSWER: &str = "SIP;cause=488;text=\"No usable answer in the ACK\"";
@@ -69,6 +73,7 @@ impl Switch {
         response.body = offer.to_string().into_bytes();
         dialog.confirm(&response);
         self.legs.await_answer(key, server);
+        self.grant_timer(now, key, request, &mut response);
         self.respond(now.mono, server, response);
     }
 
@@ -135,7 +140,8 @@ pub(crate) fn preferring(codec: Option<Codec>) -> [Codec; 2] {
     }
 }
 
-/// Whether this request would cross an offer of ours that has no answer yet (RFC 3261 §14.2, RFC 3311 §5.2).
-pub(crate) fn crosses_offer(unanswered: Option<ServerKey>, request: &Request) -> bool {
-    unanswered.is_some() && (!request.body.is_empty() || request.method == Method::Invite)
+/// Whether this request meets an offer of ours that has no answer yet, or a re-INVITE (RFC 3261 §14.2, RFC 3311 §5.2).
+pub(crate) fn crosses_offer(leg: &Leg, request: &Request) -> bool {
+    let open = leg.media.unanswered.is_some() || leg.session.invites();
+    open && (!request.body.is_empty() || request.method == Method::Invite)
 }

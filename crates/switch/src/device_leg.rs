@@ -12,6 +12,7 @@ use crate::{
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
+    session_timer::Session,
     switch::Switch,
 };
 
@@ -146,6 +147,8 @@ impl Switch {
             held: false,
             challenged: false,
             clients: Vec::new(),
+            session: Session::default(),
+            wake: None,
         });
         Some(no)
     }
@@ -196,6 +199,7 @@ impl Switch {
         headers.push(Name::Contact, &format!("<{}>", self.our_contact(path)));
         headers.push(Name::Allow, ALLOW);
         headers.push(Name::UserAgent, &self.settings.product);
+        self.ask_for_timer(&mut invite, None);
         invite
     }
 

@@ -128,6 +128,7 @@ impl Switch {
             number: dialled.number().unwrap_or_default().to_owned(),
             line: line.map(|line| line.id),
             recorded: line.is_none_or(|line| line.recorded),
+            notice: line.is_some_and(|line| line.reception.recording_notice),
             ring_timeout: self.ring_timeout(caller.user, None),
         }
     }

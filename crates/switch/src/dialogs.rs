@@ -14,6 +14,7 @@ use crate::{
     media_paths::SDP,
     refusal::{ALLOW, bad_extension},
     screening::warning,
+    session_timer::interval_too_small,
     switch::Switch,
 };
 
@@ -36,6 +37,9 @@ impl Switch {
         }
         self.follow_request(key, path);
         if let Some(response) = bad_extension(request) {
+            return self.respond(now.mono, server, response);
+        }
+        if let Some(response) = interval_too_small(request) {
             return self.respond(now.mono, server, response);
         }
         match request.method {
@@ -113,6 +117,7 @@ impl Switch {
         let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
+        let crosses = crosses_offer(leg, request);
         let Some(dialog) = &mut leg.dialog else {
             return;
         };
@@ -122,7 +127,8 @@ impl Switch {
             return self.respond(now.mono, server, response);
         }
         if request.body.is_empty() && request.method == Method::Update {
-            let response = dialog.response(request, 200);
+            let mut response = dialog.response(request, 200);
+            self.grant_timer(now, key, request, &mut response);
             return self.respond(now.mono, server, response);
         }
         if let Phase::Incoming(_) = leg.phase {
@@ -131,7 +137,7 @@ impl Switch {
             response.headers.push(Name::RetryAfter, "2");
             return self.respond(now.mono, server, response);
         }
-        if crosses_offer(leg.media.unanswered, request) {
+        if crosses {
             let response = dialog.response(request, 491);
             return self.respond(now.mono, server, response);
         }
@@ -155,6 +161,7 @@ impl Switch {
         response.headers.push(Name::ContentType, SDP);
         response.body = answer.to_string().into_bytes();
         dialog.confirm(&response);
+        self.grant_timer(now, key, request, &mut response);
         self.respond(now.mono, server, response);
         self.take_session(now, key, negotiated);
     }

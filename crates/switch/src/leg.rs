@@ -1,6 +1,9 @@
 //! One leg: a dialog with a caller or a device, and its media.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use call::LegNo;
 use media::{LegKey, LocalSession, Negotiated, SourceRule};
@@ -10,6 +13,8 @@ use sip::{
     dialog::{Dialog, DialogKey},
     transaction::{ClientKey, Path, ServerKey},
 };
+
+use crate::session_timer::Session;
 
 /// Whose leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +75,10 @@ pub(crate) struct Leg {
     pub(crate) challenged: bool,
     /// Requests of ours that have no final answer yet.
     pub(crate) clients: Vec<ClientKey>,
+    /// How long the session lives without a refresh.
+    pub(crate) session: Session,
+    /// When the leg is looked at next.
+    pub(crate) wake: Option<Duration>,
 }
 
 impl Leg {
@@ -115,6 +124,8 @@ pub(crate) enum Purpose {
     Probe,
     /// Tells how a transfer goes.
     Notify,
+    /// Keeps the session alive (RFC 4028).
+    Refresh,
 }
 
 /// All legs, found by what messages and calls name them.
@@ -127,6 +138,7 @@ pub(crate) struct Legs {
     clients: HashMap<ClientKey, (LegKey, Purpose)>,
     /// Dialogs over connections, by the number of the connection; 0 for those whose connection broke.
     flows: BTreeSet<(u64, LegKey)>,
+    wakes: BTreeSet<(Duration, LegKey)>,
     last_key: u64,
 }
 
@@ -159,6 +171,9 @@ impl Legs {
     /// Forgets the leg and every name it had.
     pub(crate) fn remove(&mut self, key: LegKey) -> Option<Leg> {
         let leg = self.table.remove(&key)?;
+        if let Some(at) = leg.wake {
+            self.wakes.remove(&(at, key));
+        }
         self.of_call.remove(&(leg.call, leg.no));
         if let Some(dialog) = &leg.dialog {
             self.dialogs.remove(dialog.key());
@@ -245,6 +260,29 @@ impl Legs {
             }
         }
         awaited
+    }
+
+    /// When the first leg is to be looked at.
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// A leg that is to be looked at now; it is so until it is rescheduled.
+    pub(crate) fn due(&self, now: Duration) -> Option<LegKey> {
+        let (at, key) = self.wakes.first()?;
+        (*at <= now).then_some(*key)
+    }
+
+    /// The leg's timers have changed.
+    pub(crate) fn reschedule(&mut self, key: LegKey) {
+        let Some(leg) = self.table.get_mut(&key) else {
+            return;
+        };
+        let next = leg.session.next();
+        if let Some(old) = std::mem::replace(&mut leg.wake, next) {
+            self.wakes.remove(&(old, key));
+        }
+        self.wakes.extend(next.map(|at| (at, key)));
     }
 
     /// The leg goes on in another call, under another number.

@@ -27,6 +27,7 @@ mod recovery;
 mod refusal;
 mod registration;
 mod screening;
+mod session_timer;
 mod settings;
 mod stranded;
 mod switch;

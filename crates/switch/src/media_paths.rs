@@ -131,6 +131,13 @@ impl Switch {
         }
     }
 
+    pub(crate) fn pause_recording(&mut self, call: CallId, paused: bool) {
+        self.order(Command::PauseRecording {
+            conversation: conversation(call),
+            paused,
+        });
+    }
+
     pub(crate) fn stop_recording(&mut self, call: CallId) {
         self.order(Command::StopRecording {
             conversation: conversation(call),

@@ -13,6 +13,7 @@ use crate::{
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
     registration::account_in,
+    session_timer::{Session, interval_too_small},
     switch::Switch,
 };
 
@@ -50,6 +51,9 @@ impl Switch {
                 "it requires an extension",
                 "switch the extension off at the sender",
             );
+        }
+        if let Some(response) = interval_too_small(invite) {
+            return no(response, "its session timer is too short", "none needed");
         }
         if self.draining {
             return no(invite.reply(503), "the process is stopping", "none needed");
@@ -192,6 +196,8 @@ impl Switch {
             held: false,
             challenged: false,
             clients: Vec::new(),
+            session: Session::default(),
+            wake: None,
         };
         self.legs.insert(leg);
         if let Err(refused) = self.begin_caller_dialog(key) {

@@ -309,19 +309,21 @@ impl Switch {
         self.waiting.handle_timers(now.mono);
         self.expire_bindings(now);
         self.watch_timers(now);
+        self.leg_timers(now);
         while let Some(call) = self.calls.due(now.mono) {
             self.tell_call(now, call, call::Input::Timer);
         }
     }
 
     fn wake(&self) -> Output {
-        let timers: [(Option<Duration>, &'static str); 6] = [
+        let timers: [(Option<Duration>, &'static str); 7] = [
             (self.transactions.next_timer(), "transaction"),
             (self.agents.next_timer(), "wrap-up"),
             (self.waiting.next_timer(), "queue"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
             (self.trunk_watch.next(), "trunk"),
+            (self.legs.next_wake(), "session"),
         ];
         let next = timers
             .into_iter()

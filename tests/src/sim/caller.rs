@@ -8,6 +8,7 @@ use super::{
     message::{Message, sdp, tag_of},
     mood::Habits,
     reliable::{Incoming, Lost, Reliable},
+    sessions,
     talk::Talk,
 };
 
@@ -29,6 +30,8 @@ pub struct Intent {
     pub keys: &'static str,
     /// Where the session is described.
     pub describes: Describes,
+    /// What it makes of session timers, and which interval it asks for.
+    pub timer: (super::Timer, Option<u32>),
 }
 
 /// Where a caller describes the session (RFC 3261 §13.2.1).
@@ -52,6 +55,7 @@ impl Intent {
             presses: None,
             keys: "1",
             describes: Describes::InInvite,
+            timer: (super::Timer::Unknown, None),
         }
     }
 
@@ -81,6 +85,11 @@ impl Intent {
                 0..20 => Describes::InAck,
                 20..22 => Describes::Nowhere,
                 _ => Describes::InInvite,
+            },
+            timer: {
+                use super::Timer::{Forgets, Known, Refreshes, Unknown};
+                let kind = *chance.pick(&[Unknown, Unknown, Known, Refreshes, Forgets]);
+                (kind, *chance.pick(&[None, Some(60), Some(90), Some(600)]))
             },
         }
     }
@@ -139,6 +148,7 @@ pub struct Caller {
     pub header: Option<(String, String)>,
     /// The transaction layer.
     pub reliable: Reliable,
+    expires: Option<u32>,
     line: String,
     account: Option<(String, String)>,
     switch: SocketAddr,
@@ -172,6 +182,7 @@ impl Caller {
             pressed: None,
             header: None,
             reliable: Reliable::default(),
+            expires: intent.timer.1,
             line: line.to_owned(),
             account: None,
             switch,
@@ -199,7 +210,12 @@ impl Caller {
     /// When [`Caller::timer`] has something to do.
     pub fn next(&self) -> Option<Duration> {
         let acts = self.acts.iter().map(|(at, _)| *at).min();
-        [acts, self.reliable.next()].into_iter().flatten().min()
+        let talk = self.talk.as_ref().filter(|_| self.outcome.is_none());
+        let talk = talk.and_then(Talk::next);
+        [acts, self.reliable.next(), talk]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Hangs up, cancels or whatever ends the call from this side.
@@ -225,6 +241,9 @@ impl Caller {
                     self.finish(Outcome::NoAnswer);
                 }
             }
+        }
+        if let Some(talk) = self.talk.as_mut().filter(|_| self.outcome.is_none()) {
+            talk.tend(now, &mut self.reliable, &mut self.chance);
         }
         self.acts.sort_by_key(|(at, _)| *at);
         while self.acts.first().is_some_and(|(at, _)| *at <= now) {
@@ -293,11 +312,14 @@ impl Caller {
     fn habits(&self) -> Habits {
         Habits {
             resumes_without_offer: self.intent.describes == Describes::InAck,
+            timer: self.intent.timer.0,
+            updates: self.expires.is_some_and(|secs| secs % 60 == 30),
             ..Habits::default()
         }
     }
 
     fn described(&self, invite: Message) -> Message {
+        let invite = sessions::asking(invite, self.habits(), self.expires);
         match self.intent.describes {
             Describes::InInvite => invite.with_sdp(sdp(self.media, 1, "sendrecv")),
             Describes::InAck | Describes::Nowhere => invite,
@@ -313,6 +335,11 @@ impl Caller {
         let (Some(answer), false) = (answer, self.cancelled) else {
             return self.finish(Outcome::Refused(401));
         };
+        self.dial_anew(now, refused, Some(answer));
+    }
+
+    /// The same INVITE with what the refusal asks for.
+    fn dial_anew(&mut self, now: Duration, refused: &Message, answer: Option<String>) {
         let branch = format!("z9hG4bK{}", self.chance.word());
         let uri = refused.uri().to_owned();
         let mut invite = Message::request("INVITE", &uri, self.address, &branch);
@@ -323,10 +350,12 @@ impl Caller {
             invite = invite.with(name, value);
         }
         let invite = invite
-            .with("CSeq", "2 INVITE")
-            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with("Authorization", answer);
-        let invite = self.described(invite);
+            .with("CSeq", format!("{} INVITE", refused.cseq() + 1))
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address));
+        let mut invite = self.described(invite);
+        if let Some(answer) = answer {
+            invite = invite.with("Authorization", answer);
+        }
         self.provisional.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
@@ -393,6 +422,11 @@ impl Caller {
             ("INVITE", 401) if first && request.header("Authorization").is_none() => {
                 self.dial_again(now, response, request);
             }
+            ("INVITE", 422) if first && !self.cancelled => {
+                self.expires = response.text("Min-SE").parse().ok();
+                // A nonce may be good for one request only.
+                self.dial_anew(now, request, None);
+            }
             ("INVITE", 300..) if first => self.finish(Outcome::Refused(status)),
             ("CANCEL", _) => {}
             _ => {
@@ -419,7 +453,9 @@ impl Caller {
         let answer = (self.intent.describes == Describes::InAck).then_some(answer);
         self.reliable
             .acknowledge(response, request, &branch, answer);
-        self.talk = Some(Talk::new(request, response, true, self.address, self.media));
+        let mut talk = Talk::new(request, response, true, self.address, self.media);
+        talk.habits = self.habits();
+        self.talk = Some(talk);
         self.answered_at = Some(now);
         self.acts
             .retain(|(_, act)| !matches!(act, Act::Cancel | Act::GiveUp));

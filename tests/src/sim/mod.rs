@@ -22,6 +22,7 @@ pub mod network;
 pub mod phone;
 pub mod plane;
 pub mod reliable;
+pub mod sessions;
 mod setup;
 pub mod talk;
 pub mod wire;
@@ -29,6 +30,6 @@ pub mod world;
 
 pub use caller::{Caller, Describes, Intent, Outcome};
 pub use centre::{Centre, Dialled};
-pub use mood::{Answering, Talking};
+pub use mood::{Answering, Habits, Talking, Timer};
 pub use setup::Setup;
 pub use world::Store;

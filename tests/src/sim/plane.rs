@@ -148,6 +148,17 @@ impl Plane {
                 }
                 Vec::new()
             }
+            Command::PauseRecording { conversation, .. } => {
+                if self
+                    .recordings
+                    .get(&conversation)
+                    .is_none_or(|it| it.stopped)
+                {
+                    self.wrongs
+                        .push(format!("{conversation:?} is paused and not recorded"));
+                }
+                Vec::new()
+            }
             Command::StopRecording { conversation } => self.stop_recording(now, conversation),
             Command::Close { leg } => self.close(now, leg),
             Command::PlaySounds { leg, sounds, .. } => {

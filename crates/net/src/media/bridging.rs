@@ -96,6 +96,10 @@ impl RtpThread {
             } => self.with_leg(agent, |thread, leg| {
                 leg.tap = thread.taps.right_of(conversation).or(leg.tap);
             }),
+            Command::PauseRecording {
+                conversation,
+                paused,
+            } => self.taps.pause(conversation, paused),
             Command::StopRecording { conversation } => {
                 self.taps
                     .stop(conversation, &mut self.events, &mut self.counted);

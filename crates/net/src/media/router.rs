@@ -98,6 +98,10 @@ impl Router {
                 conversation,
                 agent,
             } => self.pass_recording(*conversation, *agent),
+            Command::PauseRecording { conversation, .. } => {
+                let place = self.recordings.get(conversation);
+                place.map(|place| place.thread)
+            }
             Command::StopRecording { conversation } => self.end_recording(*conversation),
         };
         if let Some(door) = thread.and_then(|thread| self.doors.get_mut(thread)) {

@@ -13,6 +13,8 @@ use crate::recorder::{Gaps, PART_BYTES, WriterDoor, WriterOrder, gap_event};
 
 /// Timelines are asked for ripe audio so often.
 const GRID: Duration = Duration::from_millis(40);
+/// No packet of ours or of a network has more samples.
+const MOST_SAMPLES: usize = 1_500;
 
 /// Where a leg's voice goes.
 ///
@@ -29,6 +31,8 @@ pub(crate) struct TapPlace {
 struct Tap {
     timeline: Timeline,
     outlet: Outlet,
+    /// Silence is recorded instead of what comes.
+    paused: bool,
 }
 
 /// A recording's way to the writer, and what got lost on it.
@@ -119,6 +123,7 @@ impl Taps {
                 dropped_parts: 0,
                 untold: Vec::new(),
             },
+            paused: false,
         });
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -143,6 +148,15 @@ impl Taps {
             conversation,
             side,
         }))
+    }
+
+    /// Records silence from now on, or what comes.
+    pub(crate) fn pause(&mut self, conversation: ConversationKey, paused: bool) {
+        let slot = self.by_conversation.get(&conversation);
+        let tap = slot.and_then(|slot| self.slots.get_mut(*slot as usize)?.as_mut());
+        if let Some(tap) = tap {
+            tap.paused = paused;
+        }
     }
 
     /// The place of whoever talks to the client; `None` if the conversation is not recorded here.
@@ -172,6 +186,11 @@ impl Taps {
         else {
             return;
         };
+        // Packets keep their places, or the timeline would have to find them anew.
+        let payload = match tap.paused {
+            true => silence(codec, payload.len()),
+            false => payload,
+        };
         let packet = TapPacket {
             side: place.side,
             arrival: now,
@@ -181,7 +200,9 @@ impl Taps {
             codec,
             payload,
         };
-        let Tap { timeline, outlet } = tap;
+        let Tap {
+            timeline, outlet, ..
+        } = tap;
         timeline.place(packet, |write| outlet.give(&mut self.door, &write));
     }
 
@@ -195,7 +216,9 @@ impl Taps {
             self.door.retry();
         }
         for tap in self.slots.iter_mut().flatten() {
-            let Tap { timeline, outlet } = &mut **tap;
+            let Tap {
+                timeline, outlet, ..
+            } = &mut **tap;
             timeline.drain(now, |write| outlet.give(&mut self.door, &write));
             outlet.tell(events, counted);
         }
@@ -219,6 +242,7 @@ impl Taps {
         let Tap {
             mut timeline,
             mut outlet,
+            ..
         } = *tap;
         let frames = timeline.finish(|write| outlet.give(&mut self.door, &write));
         let rest = outlet.gaps.end();
@@ -253,4 +277,14 @@ impl Taps {
     pub(crate) fn is_waiting(&self) -> bool {
         self.door.is_waiting()
     }
+}
+
+fn silence(codec: Codec, samples: usize) -> &'static [u8] {
+    static PCMA: [u8; MOST_SAMPLES] = [Codec::Pcma.silence(); MOST_SAMPLES];
+    static PCMU: [u8; MOST_SAMPLES] = [Codec::Pcmu.silence(); MOST_SAMPLES];
+    let silence = match codec {
+        Codec::Pcma => &PCMA,
+        Codec::Pcmu => &PCMU,
+    };
+    silence.get(..samples).unwrap_or(silence)
 }

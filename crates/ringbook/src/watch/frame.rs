@@ -33,6 +33,10 @@ pub(crate) enum Fact {
     Started { agent: String, recorded: bool },
     #[serde(rename = "call.ended")]
     Ended(Ended),
+    #[serde(rename = "recording.paused")]
+    Paused { by: String },
+    #[serde(rename = "recording.resumed")]
+    Resumed { by: String, length_ms: u64 },
     #[serde(rename = "recording.ready")]
     RecordingReady(Recorded),
     #[serde(rename = "obligation.opened")]

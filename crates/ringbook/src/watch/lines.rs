@@ -21,6 +21,7 @@ impl Lines<'_> {
     pub(crate) fn of(&self, fact: &Fact) -> Vec<String> {
         let line = |key: &str, facts: &[(&str, String)]| vec![self.words.say(key, facts)];
         let agent = |id: &str| ("agent", (self.name)(id));
+        let by = |id: &str| ("by", (self.name)(id));
         match fact {
             Fact::Offered(offered) => self.offered(offered),
             Fact::Updated(updated) => self.updated(updated),
@@ -51,6 +52,11 @@ impl Lines<'_> {
                     "screen-ended",
                     &[("talk", self.words.length(ended.talk_ms)), ("by", by)],
                 )
+            }
+            Fact::Paused { by: id } => line("screen-recording-paused", &[by(id)]),
+            Fact::Resumed { by: id, length_ms } => {
+                let length = ("length", self.words.length(*length_ms));
+                line("screen-recording-resumed", &[by(id), length])
             }
             Fact::RecordingReady(ready) => match &ready.error {
                 Some(reason) => line("recording-failed", &[("reason", reason.clone())]),

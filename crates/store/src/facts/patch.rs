@@ -139,6 +139,8 @@ impl CallPatch {
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }
             | EventKind::Identified { .. }
+            | EventKind::RecordingPaused { .. }
+            | EventKind::RecordingResumed { .. }
             | EventKind::RecordingReady { .. }
             | EventKind::ObligationOpened { .. }
             | EventKind::ObligationClosed { .. } => {}
