@@ -31,6 +31,8 @@ pub struct Options {
     pub connections: bool,
     /// More lines for `[recordings]`.
     pub recordings: String,
+    /// More lines for `[network]`; `NET` stands for the first three numbers of the daemon's addresses.
+    pub network: String,
     /// More lines for the configuration.
     pub more: String,
     /// No file of the process may grow over so many bytes: for a write that is as good as a full disk.
@@ -44,6 +46,7 @@ impl Default for Options {
             media_threads: 1,
             connections: false,
             recordings: String::new(),
+            network: String::new(),
             more: String::new(),
             most_file_bytes: None,
         }
@@ -181,6 +184,8 @@ impl Daemon {
             more,
             ..
         } = options;
+        let [a, b, c] = self.network;
+        let network = options.network.replace("NET", &format!("{a}.{b}.{c}"));
         let connections = if options.connections {
             let (tcp, tls) = (self.sip(), self.sip_tls());
             format!("listen_tcp = [\"{tcp}\"]\nlisten_tls = [\"{tls}\"]\n")
@@ -190,7 +195,7 @@ impl Daemon {
         format!(
             "[general]\ndefault_region = \"RU\"\ntime_zone = \"Europe/Moscow\"\nlanguage = \"en\"\n\
              [sip]\nlisten = [\"{}\"]\n{connections}[http]\nlisten = \"{}\"\n[store]\nurl = \"{store}\"\n\
-             [recordings]\nfolder = \"{}\"\n{recordings}\n[network]\nrtp_ports = \"20000-29999\"\n\
+             [recordings]\nfolder = \"{}\"\n{recordings}\n[network]\nrtp_ports = \"20000-29999\"\n{network}\n\
              [media]\nthreads = {media_threads}\n{more}\n",
             self.sip(),
             self.address(1, 8080),

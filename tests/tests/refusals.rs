@@ -93,7 +93,7 @@ impl Raw {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_later_is_refused_cleanly_now() {
     let company = Company::found(1, &Options::default()).await;
-    for (port, option) in [(6000, "100rel"), (6001, "resource-priority")] {
+    for (port, option) in [(6000, "precondition"), (6001, "resource-priority")] {
         let trunk = Raw::open(&company, 3, port);
         let answer = trunk.asks(&trunk.invite().with("Require", option));
         assert_eq!(

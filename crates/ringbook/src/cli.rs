@@ -106,6 +106,9 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::CheckConfig(file) => {
             let checked = file.load()?;
             say(&serve::summary(&checked))?;
+            for warning in runtime()?.block_on(crate::reach::warnings(&checked)) {
+                say_error(&warning);
+            }
         }
         Command::Migrate(file) => {
             let checked = file.load()?;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use sip::transaction::Addresses;
 use toml::Spanned;
 
 use crate::prompts::{self, OwnPrompts};
@@ -18,7 +19,7 @@ mod network;
 mod recordings;
 mod tls;
 
-pub(crate) use network::Network;
+pub(crate) use network::{Network, is_public};
 pub(crate) use recordings::Recordings;
 pub(crate) use tls::Tls;
 
@@ -236,6 +237,8 @@ pub(crate) struct Checked {
     pub http_listen: SocketAddr,
     /// `[network] rtp_ports`.
     pub rtp_ports: RangeInclusive<u16>,
+    /// What the others know us by.
+    pub addresses: Addresses,
     /// What is in `[media] prompts`.
     pub prompts: OwnPrompts,
 }
@@ -295,6 +298,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let tls = source.tls(&config.sip)?;
     let http_listen = source.address(&config.http.listen)?;
     let rtp_ports = source.ports(&config.network.rtp_ports)?;
+    let addresses = source.addresses(&config.network)?;
     let prompts = source.prompts(config.media.prompts.as_ref())?;
     source.general(&config.general)?;
     source.realm(&config.sip.realm)?;
@@ -316,6 +320,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         tls,
         http_listen,
         rtp_ports,
+        addresses,
         prompts,
     })
 }
@@ -540,6 +545,14 @@ mod tests {
             (
                 "[sip]\nsession_expires_secs = 60\n",
                 "F:2: session_expires_secs 60 is out of range; write 90 to 86400",
+            ),
+            (
+                "[network]\npublic_address = \"203.0.113.9:5060\"\n",
+                "F:2: \"203.0.113.9:5060\" is not an address; write it as 203.0.113.9",
+            ),
+            (
+                "[network]\nlocal_networks = [\"10.0.0.0\"]\n",
+                "F:2: \"10.0.0.0\" is not a network; write it as 192.168.0.0/16",
             ),
             ("[sip\n", "F:1: "),
         ];

@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod notices;
 mod prompts;
+mod reach;
 mod recordings;
 mod serve;
 mod store_open;

@@ -34,6 +34,8 @@ impl Switch {
             Purpose::Invite if response.is_success() => {
                 self.leg_answered(now, key, client, response);
             }
+            Purpose::Invite
+                if !response.is_final() && !self.acknowledge_provisional(now, key, response) => {}
             Purpose::Invite => match (self.is_trunk(key), response.is_final()) {
                 (false, false) => self.device_progress(now, key, response),
                 (false, true) if response.status == 422 && self.ring_again(now, key, response) => {}
@@ -49,9 +51,11 @@ impl Switch {
                     self.party_is_there(now, key);
                 }
             }
-            Purpose::Notify if response.is_final() => self.legs.forget_client(client),
+            Purpose::Notify | Purpose::Prack if response.is_final() => {
+                self.legs.forget_client(client);
+            }
             Purpose::Refresh => self.refreshed(now, key, client, response),
-            Purpose::Bye | Purpose::Probe | Purpose::Notify => {}
+            Purpose::Bye | Purpose::Probe | Purpose::Notify | Purpose::Prack => {}
         }
     }
 
@@ -63,7 +67,9 @@ impl Switch {
             }
             Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
             Some((key, Purpose::Bye)) => self.forget_leg(key),
-            Some((_, Purpose::Probe | Purpose::Notify)) => self.legs.forget_client(client),
+            Some((_, Purpose::Probe | Purpose::Notify | Purpose::Prack)) => {
+                self.legs.forget_client(client);
+            }
             Some((key, Purpose::Refresh)) => self.refresh_unanswered(now, key, client),
             None => self.trunk_unanswered(now, client),
         }
@@ -93,13 +99,18 @@ impl Switch {
 
     /// 200 of a device or a client: ACK at once, whatever becomes of the leg (RFC 3261 §13.2.2.4).
     fn leg_answered(&mut self, now: Now, key: LegKey, client: ClientKey, response: &Response) {
-        let Some(leg) = self.legs.find(key) else {
+        let Some(path) = self.legs.find(key).map(|leg| leg.path) else {
             return;
         };
-        let contact = self.our_contact(leg.path);
-        let Ok(dialog) = Dialog::uac(&leg.invite, response, leg.path, contact) else {
+        let contact = self.our_contact(path);
+        let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
+        let Ok(begun) = Dialog::uac(&leg.invite, response, leg.path, contact) else {
+            return;
+        };
+        let early = leg.reliable.confirm(response);
+        let dialog = early.unwrap_or(begun);
         let number = leg.invite.cseq().map_or(1, |cseq| cseq.number);
         let ack = dialog.create_ack(number);
         self.transactions
@@ -121,7 +132,7 @@ impl Switch {
         let accepted = self
             .legs
             .find_mut(key)
-            .map(|leg| has_media(leg) && leg.media.accept(&response.body).is_ok());
+            .map(|leg| has_media(leg) && leg.media.is_agreed(&response.body));
         if accepted != Some(true) {
             let failed = match self.is_trunk(key) {
                 true => call::Input::LegLost(no, Cause::MediaFailed),

@@ -13,14 +13,21 @@ use crate::{
     media_paths::SDP,
     mutant::mutant,
     refusal::ALLOW,
-    switch::{Switch, our_ip},
+    switch::Switch,
 };
 
 impl Switch {
+    /// The way with our address as the other side knows it, for what is written into messages.
+    pub(crate) fn as_seen(&self, path: Path) -> Path {
+        let local = self.settings.addresses.seen(&path);
+        Path { local, ..path }
+    }
+
     /// Where requests in our dialogs reach us.
     pub(crate) fn our_contact(&self, path: Path) -> Uri {
-        let here = our_ip(path).to_string();
-        let contact = Uri::sip(Some("ringbook"), &here, Some(path.local.port()));
+        let seen = self.as_seen(path).local;
+        let here = seen.ip().to_string();
+        let contact = Uri::sip(Some("ringbook"), &here, Some(seen.port()));
         match path.transport {
             // RFC 3261 §19.1.2: what a URI without this parameter means.
             Transport::Udp => contact,
@@ -37,15 +44,19 @@ impl Switch {
         let Some(leg) = self.caller(call).and_then(|key| self.legs.find(key)) else {
             return;
         };
-        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
-            let response = dialog.response(&leg.invite, 180);
-            self.respond(now.mono, server, response);
+        if let (Phase::Incoming(_), Some(dialog)) = (leg.phase, &leg.dialog) {
+            let (key, response) = (leg.key, dialog.response(&leg.invite, 180));
+            self.provisional(now, key, response);
         }
     }
 
     /// 200 with our answer; the layer below repeats it until the ACK.
     pub(crate) fn answer_caller(&mut self, now: Now, call: CallId) {
         let Some(key) = self.caller(call) else { return };
+        if self.waits_for_prack(key) {
+            return;
+        }
+        let complete = self.is_described(key);
         let description = self.describe_to_caller(key);
         let Some(leg) = self.legs.find_mut(key) else {
             return;
@@ -55,8 +66,10 @@ impl Switch {
         };
         let mut response = dialog.response(&leg.invite, 200);
         response.headers.push(Name::Allow, ALLOW);
-        response.headers.push(Name::ContentType, SDP);
-        response.body = description;
+        if !complete {
+            response.headers.push(Name::ContentType, SDP);
+            response.body = description;
+        }
         dialog.confirm(&response);
         let invite = leg.invite.clone();
         leg.phase = Phase::AwaitingAck {
@@ -177,7 +190,15 @@ impl Switch {
             }
             Phase::Confirmed if leg.hang_up.is_some() => {}
             Phase::Confirmed => self.send_bye(now, key),
-            Phase::Prepared | Phase::Incoming(_) => self.forget_leg(key),
+            Phase::Incoming(server) => {
+                // Answered as far as the call knows, while the 200 waits for a PRACK.
+                if let Some(dialog) = leg.dialog.as_ref().filter(|_| leg.reliable.answer_waits) {
+                    let response = dialog.response(&leg.invite, 500);
+                    self.respond(now.mono, server, response);
+                }
+                self.forget_leg(key);
+            }
+            Phase::Prepared => self.forget_leg(key),
             Phase::Calling(client) => {
                 leg.phase = Phase::Cancelling(client);
                 self.transactions.cancel(now.mono, client);

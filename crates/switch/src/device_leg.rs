@@ -12,6 +12,7 @@ use crate::{
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
+    reliable::Reliable,
     session_timer::Session,
     switch::Switch,
 };
@@ -129,7 +130,7 @@ impl Switch {
         let session = self.new_session(now, path)?;
         self.transactions.prepare(&path, &mut invite);
         let key = self.legs.new_key();
-        self.open_media(key, &session);
+        self.open_media(key, path, &session);
         self.legs.insert(Leg {
             key,
             call,
@@ -148,6 +149,7 @@ impl Switch {
             challenged: false,
             clients: Vec::new(),
             session: Session::default(),
+            reliable: Reliable::default(),
             wake: None,
         });
         Some(no)
@@ -162,7 +164,7 @@ impl Switch {
     ) -> Option<Request> {
         let account = self.directory.device(device)?.auth_user.clone();
         let path = binding.path;
-        let here = path.local.ip().to_string();
+        let here = self.as_seen(path).local.ip().to_string();
         let number = match caller.number.as_str() {
             "" => "anonymous",
             number => number,

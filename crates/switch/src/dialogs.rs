@@ -12,7 +12,7 @@ use crate::{
     delayed_offer::crosses_offer,
     leg::Phase,
     media_paths::SDP,
-    refusal::{ALLOW, bad_extension},
+    refusal::{ALLOW, EXTENSIONS, bad_extension},
     screening::warning,
     session_timer::interval_too_small,
     switch::Switch,
@@ -45,6 +45,7 @@ impl Switch {
         match request.method {
             Method::Bye => self.hung_up(now, server, key, request),
             Method::Refer => self.referred(now, from, key, request),
+            Method::Prack => self.acknowledged_provisional(now, server, key, request),
             Method::Info => self.informed(now, server, key, request),
             Method::Invite | Method::Update => self.reoffered(now, server, key, request),
             _ => self.answer_options(now, server, request),
@@ -65,6 +66,9 @@ impl Switch {
         let mut response = request.reply(if self.draining { 503 } else { 200 });
         response.headers.push(Name::Allow, ALLOW);
         response.headers.push(Name::Accept, SDP);
+        for option in EXTENSIONS {
+            response.headers.push(Name::Supported, option);
+        }
         self.respond(now.mono, server, response);
     }
 

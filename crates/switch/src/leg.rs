@@ -14,7 +14,7 @@ use sip::{
     transaction::{ClientKey, Path, ServerKey},
 };
 
-use crate::session_timer::Session;
+use crate::{reliable::Reliable, session_timer::Session};
 
 /// Whose leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub(crate) struct Leg {
     pub(crate) clients: Vec<ClientKey>,
     /// How long the session lives without a refresh.
     pub(crate) session: Session,
+    /// Provisional answers that must arrive (RFC 3262).
+    pub(crate) reliable: Reliable,
     /// When the leg is looked at next.
     pub(crate) wake: Option<Duration>,
 }
@@ -126,6 +128,8 @@ pub(crate) enum Purpose {
     Notify,
     /// Keeps the session alive (RFC 4028).
     Refresh,
+    /// Acknowledges a provisional answer (RFC 3262).
+    Prack,
 }
 
 /// All legs, found by what messages and calls name them.
@@ -278,7 +282,8 @@ impl Legs {
         let Some(leg) = self.table.get_mut(&key) else {
             return;
         };
-        let next = leg.session.next();
+        let next = [leg.session.next(), leg.reliable.next()];
+        let next = next.into_iter().flatten().min();
         if let Some(old) = std::mem::replace(&mut leg.wake, next) {
             self.wakes.remove(&(old, key));
         }

@@ -26,6 +26,7 @@ mod reception;
 mod recovery;
 mod refusal;
 mod registration;
+mod reliable;
 mod screening;
 mod session_timer;
 mod settings;

@@ -13,7 +13,7 @@ use sip::transaction::Path;
 use crate::{
     io::Output,
     leg::{LegMedia, MediaState, Phase, Side},
-    switch::{Switch, our_ip},
+    switch::Switch,
 };
 
 /// A closed call's ports rest, so that no stray packet of the last call is heard in the next.
@@ -27,7 +27,7 @@ impl Switch {
     pub(crate) fn new_session(&mut self, now: Now, path: Path) -> Option<LocalSession> {
         let port = self.ports.take(now.mono)?;
         Some(LocalSession::new(
-            SocketAddr::new(our_ip(path), port),
+            SocketAddr::new(self.as_seen(path).local.ip(), port),
             self.tokens.number(),
         ))
     }
@@ -37,12 +37,12 @@ impl Switch {
         self.ports.give_back(now.mono, session.rtp().port());
     }
 
-    pub(crate) fn open_media(&mut self, leg: LegKey, session: &LocalSession) {
-        let rtp = session.rtp();
+    /// Binds the port at the address of our socket, whatever the description says.
+    pub(crate) fn open_media(&mut self, leg: LegKey, path: Path, session: &LocalSession) {
         self.order(Command::Open {
             leg,
-            local_ip: rtp.ip(),
-            port: rtp.port(),
+            local_ip: path.local.ip(),
+            port: session.rtp().port(),
         });
     }
 
@@ -227,7 +227,8 @@ impl Switch {
         let old = leg.media.session.clone();
         let session = match phase {
             Phase::Prepared => self.new_session(now, path),
-            Phase::Incoming(_) => self.new_session(now, path),
+            // What was told of the port already stays true.
+            Phase::Incoming(_) if !leg.reliable.described => self.new_session(now, path),
             _ => None,
         };
         self.drop_session(now, &old);
@@ -250,7 +251,7 @@ impl Switch {
             };
             return self.tell_call(now, call, input);
         };
-        self.open_media(key, &session);
+        self.open_media(key, path, &session);
         if let Some(leg) = self.legs.find_mut(key) {
             leg.media.session = session;
         }
@@ -281,6 +282,11 @@ impl LegMedia {
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<&Negotiated, media::SdpError> {
         let negotiated = self.read_answer(body)?;
         Ok(self.negotiated.insert(negotiated))
+    }
+
+    /// Whether the final answer settles the session; one without body does where a provisional one had it (RFC 3262 §5).
+    pub(crate) fn is_agreed(&mut self, body: &[u8]) -> bool {
+        (body.is_empty() && self.negotiated.is_some()) || self.accept(body).is_ok()
     }
 
     /// What the answer to our offer agrees on.

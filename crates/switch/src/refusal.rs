@@ -11,10 +11,11 @@ use sip::{
 use crate::{io::Output, switch::Switch};
 
 /// The methods that we understand (RFC 3261 §20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, INFO, REGISTER";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, INFO, REGISTER";
 
 /// The extensions that we understand (RFC 3261 §20.37).
-const EXTENSIONS: [&str; 1] = ["timer"];
+pub(crate) const EXTENSIONS: [&str; 2] = ["100rel", "timer"];
 
 /// What an administrator is told of a refused request.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ use crate::{
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
     registration::account_in,
+    reliable::Reliable,
     session_timer::{Session, interval_too_small},
     switch::Switch,
 };
@@ -197,6 +198,7 @@ impl Switch {
             challenged: false,
             clients: Vec::new(),
             session: Session::default(),
+            reliable: Reliable::default(),
             wake: None,
         };
         self.legs.insert(leg);
@@ -212,7 +214,7 @@ impl Switch {
             let session = leg.media.session.clone();
             let trying = leg.invite.reply(100);
             self.transactions.respond(now.mono, server, trying);
-            self.open_media(key, &session);
+            self.open_media(key, path, &session);
             self.settle_source(key);
             self.set_remote(key);
         }

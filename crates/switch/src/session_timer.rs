@@ -150,6 +150,7 @@ impl Switch {
     /// Looks at every leg whose time has come.
     pub(crate) fn leg_timers(&mut self, now: Now) {
         while let Some(key) = self.legs.due(now.mono) {
+            self.repeat_provisional(now, key);
             self.session_due(now, key);
         }
     }

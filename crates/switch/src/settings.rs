@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use sip::transaction::TimerTable;
+use sip::transaction::{Addresses, TimerTable};
 
 /// Settings of the exchange that do not change while it runs.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub register_secs: RegisterSecs,
     /// How long the sessions that we begin live without a refresh (RFC 4028), in seconds, at least 90; 0: we ask for no end.
     pub session_expires_secs: u32,
+    /// What the others know us by.
+    pub addresses: Addresses,
     /// What is refused beyond which number.
     pub limits: Limits,
 }
@@ -73,6 +75,7 @@ impl Default for Settings {
                 longest: 3_600,
             },
             session_expires_secs: 1_800,
+            addresses: Addresses::default(),
             limits: Limits {
                 calls: 5_000,
                 transactions: 50_000,

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -64,7 +64,7 @@ fn part_of_request(request: &Request) -> Part {
         (Method::Register, _) => Part::Registration,
         (Method::Invite, false) => Part::Screening,
         (Method::Invite | Method::Update | Method::Bye | Method::Options, _)
-        | (Method::Refer | Method::Info, true) => Part::Dialogs,
+        | (Method::Refer | Method::Info | Method::Prack, true) => Part::Dialogs,
         _ => Part::Refusal,
     }
 }
@@ -119,7 +119,7 @@ impl Switch {
         };
         let mut ids = IdMaker::new(settings.node);
         ids.make(now.utc);
-        Self {
+        let mut switch = Self {
             ids,
             tokens: Tokens::new(part(1)),
             transactions: Transactions::new(settings.timers, part(2), limits),
@@ -148,7 +148,10 @@ impl Switch {
             draining: false,
             last: now,
             settings,
-        }
+        };
+        let addresses = switch.settings.addresses.clone();
+        switch.transactions.set_addresses(addresses);
+        switch
     }
 
     /// Takes what happened; then drain [`Switch::poll`] until it says when to wake.
@@ -329,22 +332,9 @@ impl Switch {
             .into_iter()
             .filter_map(|(at, reason)| Some((at?, reason)))
             .min();
-        match next {
-            Some((at, reason)) => Output::WakeAt {
-                at: Some(at),
-                reason,
-            },
-            None => Output::WakeAt {
-                at: None,
-                reason: "idle",
-            },
-        }
+        let (at, reason) = next.map_or((None, "idle"), |(at, reason)| (Some(at), reason));
+        Output::WakeAt { at, reason }
     }
-}
-
-/// The address under which `path` reaches us, for Contact and SDP.
-pub(crate) fn our_ip(path: Path) -> IpAddr {
-    path.local.ip()
 }
 
 #[cfg(test)]
@@ -374,6 +364,7 @@ mod tests {
             "OPTIONS",
             "REFER",
             "INFO",
+            "PRACK",
             "SUBSCRIBE",
             "X",
         ];
@@ -392,6 +383,7 @@ mod tests {
              OPTIONS    Dialogs / Dialogs\n\
              REFER      Refusal / Dialogs\n\
              INFO       Refusal / Dialogs\n\
+             PRACK      Refusal / Dialogs\n\
              SUBSCRIBE  Refusal / Refusal\n\
              X          Refusal / Refusal\n"
         );

@@ -14,6 +14,7 @@ use sip::{
 use crate::{
     leg::{Phase, Side},
     media_paths::{SDP, conversation, trunk_source},
+    reliable::OPTION,
     switch::Switch,
 };
 
@@ -123,7 +124,7 @@ impl Switch {
             Some(_) => None,
             None => Some(outbound.proxy.port()),
         };
-        let here = path.local.ip().to_string();
+        let here = self.as_seen(path).local.ip().to_string();
         let from_host = outbound.domain.as_deref().unwrap_or(&here);
         let user = match (outbound.caller_id, &outbound.credentials) {
             (CallerId::AssertedIdentity, Some(credentials)) => credentials.user.as_str(),
@@ -134,6 +135,7 @@ impl Switch {
         let to = NameAddr::new(Uri::sip(Some(&written), host, None));
         let target = Uri::sip(Some(&written), host, port);
         let mut invite = self.new_invite(path, target, (&from, &to));
+        invite.headers.push(Name::Supported, OPTION);
         if outbound.caller_id == CallerId::AssertedIdentity {
             let identity = NameAddr::new(Uri::sip(Some(&own), from_host, None));
             invite
@@ -266,14 +268,14 @@ impl Switch {
         let conversation = conversation(call);
         self.order(Command::Join { a, b, conversation });
         let Some(leg) = self.legs.find(b) else { return };
-        if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
+        if let (Phase::Incoming(_), Some(dialog)) = (leg.phase, &leg.dialog) {
             let mut response = dialog.response(&leg.invite, 183);
             // RFC 3261 §13.2.1: whoever left the offer to us gets it with the first reliable answer, and hears from then on.
             if !leg.media.answer.is_empty() {
                 response.headers.push(Name::ContentType, SDP);
                 response.body.clone_from(&leg.media.answer);
             }
-            self.respond(now.mono, server, response);
+            self.provisional(now, b, response);
         }
     }
 

@@ -215,7 +215,8 @@ impl Switch {
     }
 
     fn take_back(&mut self, now: Now, mut registration: Registration, path: Path) {
-        let request = registration.request(path, true, &mut self.trunk_watch.tokens);
+        let shown = self.as_seen(path);
+        let request = registration.request(shown, true, &mut self.trunk_watch.tokens);
         let client = self.ask_trunk(now, path, request);
         self.trunk_watch
             .leaving
@@ -262,6 +263,7 @@ impl Switch {
         let Some(path) = self.path_towards(proxy) else {
             return self.trunk_silent(now, id);
         };
+        let shown = self.as_seen(path);
         let TrunkWatch {
             watched, tokens, ..
         } = &mut self.trunk_watch;
@@ -269,8 +271,8 @@ impl Switch {
             return;
         };
         let request = match &mut watched.question {
-            Question::Register(registration) => registration.request(path, false, tokens),
-            Question::Options { domain, .. } => options(path, domain.as_deref(), tokens),
+            Question::Register(registration) => registration.request(shown, false, tokens),
+            Question::Options { domain, .. } => options(shown, domain.as_deref(), tokens),
         };
         let client = self.ask_trunk(now, path, request);
         self.trunk_watch.clients.insert(client, id);
@@ -325,13 +327,14 @@ impl Switch {
     }
 
     fn register_answered(&mut self, now: Now, id: TrunkId, response: &Response, path: Path) {
+        let shown = self.as_seen(path);
         let Some(watched) = self.trunk_watch.watched.get_mut(&id) else {
             return;
         };
         let Question::Register(registration) = &mut watched.question else {
             return;
         };
-        match registration.answered(response, path) {
+        match registration.answered(response, shown) {
             Heard::Wait => {}
             Heard::Again => self.ask(now, id),
             Heard::Registered(refresh) => {
@@ -385,7 +388,8 @@ impl Switch {
         let Some((mut registration, path)) = leaving else {
             return;
         };
-        if registration.answered(response, path) == Heard::Again {
+        let shown = self.as_seen(path);
+        if registration.answered(response, shown) == Heard::Again {
             self.take_back(now, registration, path);
         }
     }

@@ -48,7 +48,7 @@ impl Switch {
             return;
         };
         let language = self.served_line(call).map(|line| line.language);
-        let code = language.unwrap_or_else(Language::default).code();
+        let code = language.unwrap_or_default().code();
         let named = |name: String| match name.as_str() {
             BEEP => Arc::from(name),
             _ => Arc::from(format!("{code}/{name}")),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     chance::Chance,
     digest,
-    message::{Message, sdp, tag_of},
+    message::{Message, sdp, tag_of, uri_of},
     mood::Habits,
     reliable::{Incoming, Lost, Reliable},
     sessions,
@@ -30,6 +30,8 @@ pub struct Intent {
     pub keys: &'static str,
     /// Where the session is described.
     pub describes: Describes,
+    /// Requires reliable provisional answers (RFC 3262).
+    pub reliably: bool,
     /// What it makes of session timers, and which interval it asks for.
     pub timer: (super::Timer, Option<u32>),
 }
@@ -55,6 +57,7 @@ impl Intent {
             presses: None,
             keys: "1",
             describes: Describes::InInvite,
+            reliably: false,
             timer: (super::Timer::Unknown, None),
         }
     }
@@ -86,6 +89,7 @@ impl Intent {
                 20..22 => Describes::Nowhere,
                 _ => Describes::InInvite,
             },
+            reliably: chance.permille(150),
             timer: {
                 use super::Timer::{Forgets, Known, Refreshes, Unknown};
                 let kind = *chance.pick(&[Unknown, Unknown, Known, Refreshes, Forgets]);
@@ -134,6 +138,10 @@ pub struct Caller {
     pub invite: Option<Message>,
     /// Provisional statuses, in order.
     pub provisional: Vec<u16>,
+    /// The reliable provisional answers that were acknowledged.
+    pub acknowledged: Vec<Message>,
+    /// Leaves reliable provisional answers without PRACK, against the RFC.
+    pub forgets_prack: bool,
     /// The dialog once answered.
     pub talk: Option<Talk>,
     /// When the 200 came.
@@ -175,6 +183,8 @@ impl Caller {
             number: number.to_owned(),
             invite: None,
             provisional: Vec::new(),
+            acknowledged: Vec::new(),
+            forgets_prack: false,
             talk: None,
             answered_at: None,
             outcome: None,
@@ -319,7 +329,10 @@ impl Caller {
     }
 
     fn described(&self, invite: Message) -> Message {
-        let invite = sessions::asking(invite, self.habits(), self.expires);
+        let mut invite = sessions::asking(invite, self.habits(), self.expires);
+        if self.intent.reliably {
+            invite = invite.with("Require", "100rel");
+        }
         match self.intent.describes {
             Describes::InInvite => invite.with_sdp(sdp(self.media, 1, "sendrecv")),
             Describes::InAck | Describes::Nowhere => invite,
@@ -357,6 +370,7 @@ impl Caller {
             invite = invite.with("Authorization", answer);
         }
         self.provisional.clear();
+        self.acknowledged.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
     }
@@ -417,6 +431,9 @@ impl Caller {
             .as_ref()
             .is_some_and(|invite| invite.branch() == request.branch());
         match (request.method(), status) {
+            ("INVITE", 100..200) if first && response.header("RSeq").is_some() => {
+                self.acknowledge(now, response, request);
+            }
             ("INVITE", 100..200) if first => self.provisional.push(status),
             ("INVITE", 200..300) if first => self.talk_begins(now, response, request),
             ("INVITE", 401) if first && request.header("Authorization").is_none() => {
@@ -445,16 +462,45 @@ impl Caller {
         }
     }
 
+    /// PRACK, once for each; with the answer to an offer.
+    fn acknowledge(&mut self, now: Duration, response: &Message, invite: &Message) {
+        let again = |it: &Message| it.text("RSeq") == response.text("RSeq");
+        if self.forgets_prack || self.acknowledged.iter().any(again) {
+            return;
+        }
+        self.provisional.extend(response.status());
+        self.acknowledged.push(response.clone());
+        let number = invite.cseq() + u32::try_from(self.acknowledged.len()).unwrap_or(0);
+        let branch = format!("z9hG4bK{}", self.chance.word());
+        let target = uri_of(response.text("Contact")).to_owned();
+        let rack = format!("{} {}", response.text("RSeq"), invite.text("CSeq"));
+        let mut prack = Message::request("PRACK", &target, self.address, &branch)
+            .with("From", response.text("From"))
+            .with("To", response.text("To"))
+            .with("Call-ID", response.text("Call-ID"))
+            .with("CSeq", format!("{number} PRACK"))
+            .with("RAck", rack);
+        let offered = response.media().is_some() && invite.body.is_empty();
+        if offered && self.intent.describes == Describes::InAck {
+            prack = prack.with_sdp(sdp(self.media, 1, "sendrecv"));
+        }
+        self.reliable.ask(now, prack);
+    }
+
     fn talk_begins(&mut self, now: Duration, response: &Message, request: &Message) {
         use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
         let answer = sdp(self.media, 1, "sendrecv");
-        let answer = (self.intent.describes == Describes::InAck).then_some(answer);
+        let late = self.intent.describes == Describes::InAck && response.media().is_some();
+        let answer = late.then_some(answer);
         self.reliable
             .acknowledge(response, request, &branch, answer);
         let mut talk = Talk::new(request, response, true, self.address, self.media);
         talk.habits = self.habits();
+        talk.cseq += u32::try_from(self.acknowledged.len()).unwrap_or(0);
+        let early = self.acknowledged.iter().find_map(Message::media);
+        talk.remote_media = talk.remote_media.or(early);
         self.talk = Some(talk);
         self.answered_at = Some(now);
         self.acts

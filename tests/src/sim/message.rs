@@ -216,6 +216,20 @@ pub fn shown_number(value: &str) -> Option<String> {
     (!digits.is_empty()).then_some(digits)
 }
 
+/// Whom a call is with: a mobile telephone shows the caller's number as a name.
+pub fn caller_of(invite: &Message) -> String {
+    let from = invite.text("From");
+    match is_mobile(invite) {
+        true => shown_number(from).unwrap_or_default(),
+        false => number_of(from),
+    }
+}
+
+/// Whether an agent's mobile telephone is called.
+pub fn is_mobile(message: &Message) -> bool {
+    number_of(message.text("To")).starts_with("7925")
+}
+
 /// A plain G.711 offer or answer. `direction` is `sendrecv`, `sendonly`, `recvonly` or `inactive`.
 pub fn sdp(media: SocketAddr, version: u32, direction: &str) -> String {
     format!(

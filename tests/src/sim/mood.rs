@@ -83,6 +83,8 @@ pub struct Habits {
     pub timer: Timer,
     /// Allows UPDATE, and refreshes by it.
     pub updates: bool,
+    /// Tells with a reliable 183 that it rings, where that is supported (RFC 3262), and describes the session in it.
+    pub rings_reliably: bool,
     /// Refuses INVITEs with a shorter session timer.
     pub least_expires: Option<u32>,
 }

@@ -7,7 +7,7 @@ use super::{
     chance::Chance,
     consulting::{Manner, Question},
     digest,
-    message::{Message, number_of, sdp, shown_number, tag_of},
+    message::{Message, caller_of, is_mobile, sdp, tag_of},
     mood::{drawn_answering, drawn_client, drawn_key, drawn_mobile},
     reliable::{Incoming, Lost, Reliable},
     sessions::{granted, too_short},
@@ -43,6 +43,8 @@ pub struct PhoneCall {
     pub answered: bool,
     /// Refused, withdrawn or over.
     pub over: bool,
+    /// The reliable 183 has its PRACK.
+    pub acknowledged: bool,
     /// The dialog once answered.
     pub talk: Option<Talk>,
     tag: String,
@@ -255,7 +257,10 @@ impl Phone {
                 self.boots += 1;
                 self.act(now, Act::Register);
             }
-            Act::Ring(call) => self.answer(now, &call, 180, None),
+            Act::Ring(call) => {
+                let early = self.habits.rings_reliably && self.is_supported(&call);
+                self.answer(now, &call, if early { 183 } else { 180 }, None);
+            }
             Act::Refuse(call, status) => self.answer(now, &call, status, None),
             Act::Answer(call, then) => self.answer(now, &call, 200, Some(then)),
             Act::HangUp(call) => self.talk(&call, |talk, reliable, chance| {
@@ -392,6 +397,11 @@ impl Phone {
             }
             return;
         }
+        if request.method() == "PRACK" && call.talk.is_none() {
+            call.acknowledged = true;
+            let answer = Message::response(request, 200, &call.tag);
+            return self.reliable.answer(now, request, answer);
+        }
         if let Some(talk) = &mut call.talk {
             talk.asked(now, request, &mut self.reliable);
             call.over |= talk.over;
@@ -430,6 +440,7 @@ impl Phone {
             invite: invite.clone(),
             answered: false,
             over: false,
+            acknowledged: false,
             talk: None,
             tag: self.chance.word(),
             media: SocketAddr::new(self.address.ip(), self.next_port),
@@ -477,12 +488,20 @@ impl Phone {
         let mut answer = Message::response(&call.invite, status, &call.tag)
             .with("Contact", format!("<sip:x@{address}>"));
         call.over = status >= 300;
+        if status == 183 {
+            answer = answer.with_sdp(sdp(call.media, 1, "sendrecv"));
+            answer = answer.with("Require", "100rel").with("RSeq", "7");
+        }
         if let Some(then) = then {
             let mut description = sdp(call.media, 1, "sendrecv");
             if self.mu_law_only {
                 description = description.replace("RTP/AVP 8 0 101", "RTP/AVP 0 101");
             }
-            answer = granted(&call.invite, answer.with_sdp(description), self.habits);
+            // RFC 3262 §5: said in the 183, and acknowledged.
+            if !call.acknowledged {
+                answer = answer.with_sdp(description);
+            }
+            answer = granted(&call.invite, answer, self.habits);
             call.answered = true;
             let mut talk = Talk::new(&call.invite, &answer, false, address, call.media);
             talk.habits = self.habits;
@@ -568,18 +587,4 @@ impl Phone {
             _ => self.again(now, 5),
         }
     }
-}
-
-/// Whom a call is with: a mobile telephone shows the caller's number as a name.
-pub fn caller_of(invite: &Message) -> String {
-    let from = invite.text("From");
-    match is_mobile(invite) {
-        true => shown_number(from).unwrap_or_default(),
-        false => number_of(from),
-    }
-}
-
-/// Whether an agent's mobile telephone is called.
-pub fn is_mobile(message: &Message) -> bool {
-    number_of(message.text("To")).starts_with("7925")
 }

@@ -6,6 +6,7 @@ use super::{
     chance::Chance,
     message::{Message, parameter, sdp},
     mood::{Habits, Timer},
+    phone::Phone,
     reliable::Reliable,
     talk::Talk,
 };
@@ -148,4 +149,18 @@ impl Talk {
 /// RFC 4028 §10: whoever does not refresh ends the session then.
 fn end(secs: u32) -> Duration {
     Duration::from_secs(u64::from(secs - 32.min(secs / 3)))
+}
+
+impl Phone {
+    /// Whether reliable provisional answers to this call are supported.
+    pub(super) fn is_supported(&self, call_id: &str) -> bool {
+        let call = self
+            .calls
+            .iter()
+            .find(|it| it.invite.text("Call-ID") == call_id);
+        call.is_some_and(|call| {
+            let mut headers = call.invite.headers.iter();
+            headers.any(|(name, value)| name == "Supported" && value.contains("100rel"))
+        })
+    }
 }

@@ -118,6 +118,7 @@ impl Centre {
             phone.habits.holds_by_update = place % 2 == 1;
             phone.habits.resumes_without_offer = place % 3 == 1;
             phone.habits.updates = place % 4 < 2;
+            phone.habits.rings_reliably = phone.is_gateway && setup.moods && place % 2 == 0;
             phone.habits.timer = match place % 5 {
                 0 => Timer::Unknown,
                 1 => Timer::Forgets,

@@ -37,7 +37,7 @@ pub struct Talk {
     local: String,
     remote: String,
     target: String,
-    cseq: u32,
+    pub(super) cseq: u32,
     pub(super) sdp_version: u32,
 }
 
@@ -162,7 +162,7 @@ impl Talk {
                 self.sdp_version += 1;
                 answer = answer.with_sdp(sdp(self.media, self.sdp_version, "sendrecv"));
             }
-            "OPTIONS" | "NOTIFY" => {}
+            "OPTIONS" | "NOTIFY" | "PRACK" => {}
             _ => answer = Message::response(request, 405, "x"),
         }
         reliable.answer(now, request, answer);

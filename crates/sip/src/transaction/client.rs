@@ -53,7 +53,7 @@ impl Transactions {
             Some(via) => via.branch().unwrap_or_default().to_owned(),
             None => {
                 let branch = self.tokens.branch();
-                identity::add_via(&mut request, &path, &branch);
+                identity::add_via(&mut request, &path, self.addresses.seen(&path), &branch);
                 branch
             }
         };
@@ -63,7 +63,7 @@ impl Transactions {
     /// Puts our Via with a new branch on a request that is to be sent later by [`Transactions::request`].
     pub fn prepare(&mut self, path: &Path, request: &mut Request) {
         let branch = self.tokens.branch();
-        identity::add_via(request, path, &branch);
+        identity::add_via(request, path, self.addresses.seen(path), &branch);
     }
 
     /// Takes up an INVITE that an earlier life of the process sent, its Via on top, as one that got a provisional answer,
@@ -87,7 +87,8 @@ impl Transactions {
 
     /// Sends the ACK of a 2xx, made by the dialog, and sends it again whenever that 2xx (same To tag) comes again.
     pub fn ack(&mut self, _now: Duration, client: ClientKey, path: Path, mut ack: Request) {
-        identity::add_via(&mut ack, &path, &self.tokens.branch());
+        let seen = self.addresses.seen(&path);
+        identity::add_via(&mut ack, &path, seen, &self.tokens.branch());
         let bytes = ack.to_bytes();
         let tag = ack
             .to()

@@ -129,11 +129,11 @@ pub(super) fn note_source(request: &mut Request, mut via: Via, path: &Path) {
 }
 
 /// Puts our hop on top of a request.
-pub(super) fn add_via(request: &mut Request, path: &Path, branch: &str) {
+pub(super) fn add_via(request: &mut Request, path: &Path, seen: SocketAddr, branch: &str) {
     let via = Via::new(
         path.transport.name(),
-        Host::from(path.local.ip()),
-        Some(path.local.port()),
+        Host::from(seen.ip()),
+        Some(seen.port()),
         branch,
     );
     request.headers.push_first(Name::Via, &via.to_string());

@@ -6,6 +6,7 @@
 //! Every transaction ends by its timers, with one exception: a received INVITE waits for its user's final answer as long as the
 //! caller does. The machines stand one in a file, as in the figures of the RFC; `docs/transactions.md` shows them as they are.
 
+mod addresses;
 mod client;
 mod client_invite;
 mod client_non_invite;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Message, Request, Response};
 
+pub use addresses::Addresses;
 pub(crate) use client::cancel;
 pub use timers::{Timer, TimerTable};
 pub use tokens::Tokens;
@@ -248,6 +250,7 @@ pub enum Event {
 pub struct Transactions {
     table: TimerTable,
     limits: Limits,
+    addresses: Addresses,
     tokens: Tokens,
     clients: BTreeMap<ClientKey, Client>,
     servers: BTreeMap<ServerKey, Server>,
@@ -267,6 +270,7 @@ impl Transactions {
         Self {
             table: timers,
             limits,
+            addresses: Addresses::default(),
             tokens: Tokens::new(seed),
             clients: BTreeMap::new(),
             servers: BTreeMap::new(),
@@ -279,6 +283,11 @@ impl Transactions {
             last_id: 0,
             counters: Counters::default(),
         }
+    }
+
+    /// Has our Via say what the other side knows us by.
+    pub fn set_addresses(&mut self, addresses: Addresses) {
+        self.addresses = addresses;
     }
 
     /// Takes a message from the network. Notes the source in the topmost Via of a request, absorbs repetitions and answers CANCEL.
