@@ -225,6 +225,10 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-transferred", &[("by", by)])
             }
+            Rule::PickedUp { by } => {
+                let by = self.name(by);
+                self.words.say("rule-picked-up", &[("by", by)])
+            }
             Rule::Returned { by } => {
                 let by = self.name(by);
                 self.words.say("rule-returned", &[("by", by)])

@@ -1,6 +1,6 @@
 //! The caller's leg: ringing, answer, refusal, withdrawal and end.
 
-use call::{Cause, LegNo};
+use call::{Cause, LegNo, OfferEnd};
 use media::LegKey;
 use model::{CallId, Now};
 use sip::{
@@ -45,7 +45,14 @@ impl Switch {
 
     /// 200 with our answer; the layer below repeats it until the ACK.
     pub(crate) fn answer_caller(&mut self, now: Now, call: CallId) {
-        let Some(leg) = self.caller(call).and_then(|key| self.legs.find_mut(key)) else {
+        if let Some(key) = self.caller(call) {
+            self.answer_leg(now, key);
+        }
+    }
+
+    /// The same for whoever dialled.
+    pub(crate) fn answer_leg(&mut self, now: Now, key: LegKey) {
+        let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
         let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &mut leg.dialog) else {
@@ -95,7 +102,7 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return;
         };
-        let call = leg.call;
+        let (call, no) = (leg.call, leg.no);
         if mutant!("cancel_lost")
             && leg.media.state == crate::leg::MediaState::Open
             && call.0 % 2 == 0
@@ -106,7 +113,7 @@ impl Switch {
             let response = dialog.response(&leg.invite, 487);
             self.respond(now.mono, server, response);
             self.forget_leg(key);
-            self.tell_call(now, call, call::Input::CallerCancelled);
+            self.tell_call(now, call, gave_up(no));
         }
     }
 
@@ -160,7 +167,15 @@ impl Switch {
             }
             Phase::Confirmed if leg.hang_up.is_some() => {}
             Phase::Confirmed => self.send_bye(now, key),
-            Phase::Prepared | Phase::Incoming(_) => self.forget_leg(key),
+            Phase::Incoming(server) => {
+                // Whoever dialled gets a final answer in any case.
+                if let Some(dialog) = &leg.dialog {
+                    let response = dialog.response(&leg.invite, 480);
+                    self.respond(now.mono, server, response);
+                }
+                self.forget_leg(key);
+            }
+            Phase::Prepared => self.forget_leg(key),
             Phase::Calling(client) => {
                 leg.phase = Phase::Cancelling(client);
                 self.transactions.cancel(now.mono, client);
@@ -208,5 +223,13 @@ impl Switch {
     pub(crate) fn forget_leg(&mut self, key: LegKey) {
         self.close_media(key);
         self.legs.remove(key);
+    }
+}
+
+/// Somebody who dialled gives up before an answer: whoever called, or whoever wanted to pick the call up.
+pub(crate) fn gave_up(leg: LegNo) -> call::Input {
+    match leg {
+        LegNo::CALLER => call::Input::CallerCancelled,
+        leg => call::Input::LegFailed(leg, OfferEnd::Declined),
     }
 }
