@@ -203,6 +203,31 @@ pub fn assert_not_heard(who: &str, words: &[i16], stream: &[i16]) {
     );
 }
 
+/// The samples of a Russian prompt.
+pub fn prompt(name: &str) -> Vec<i16> {
+    let file: PathBuf = crate::package()
+        .join("../config/prompts/ru")
+        .join(format!("{name}.wav"));
+    samples(&file).into_iter().map(|frame| frame[0]).collect()
+}
+
+/// Where the Russian prompt begins in the stream, in samples, if it is heard.
+pub fn heard_at(name: &str, stream: &[i16]) -> Option<usize> {
+    let words = prompt(name);
+    let (at, likeness) = find(&words[..words.len().min(5_000)], stream);
+    (likeness > 0.9).then_some(at)
+}
+
+/// The prompts are heard, one after another.
+#[track_caller]
+pub fn assert_in_order(names: &[&str], stream: &[i16]) {
+    let places: Vec<Option<usize>> = names.iter().map(|name| heard_at(name, stream)).collect();
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{names:?} are heard at {places:?}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

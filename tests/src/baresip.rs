@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -54,9 +55,20 @@ impl Carrier {
     }
 }
 
+/// A port that is free for datagrams and connections: baresip wants both. Below the ports that the system gives to
+/// whoever asks for any, so that nobody takes it before baresip does.
 fn free_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    socket.local_addr().expect("a socket has an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = std::process::id() as u16;
+    let mut tried = (0..1_000).map(|_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        10_000 + process.wrapping_mul(37).wrapping_add(step) % 10_000
+    });
+    let free = |port: &u16| {
+        let here = (Ipv4Addr::LOCALHOST, *port);
+        UdpSocket::bind(here).is_ok() && TcpListener::bind(here).is_ok()
+    };
+    tried.find(free).expect("there is a free port")
 }
 
 /// The words six times over: baresip hangs up when its file ends.
@@ -74,14 +86,6 @@ fn write_often(words: &[i16], file: &Path) {
             .for_each(|sample| writer.write_sample(*sample).expect("there is space"));
     }
     writer.finalize().expect("there is space");
-}
-
-fn free_tcp_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener
-        .local_addr()
-        .expect("a listener has an address")
-        .port()
 }
 
 impl Baresip {
@@ -106,7 +110,7 @@ impl Baresip {
         mode: AnswerMode,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let control = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_tcp_port());
+        let control = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
         let path = folder.path().display();
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free_port());
         let spoken = folder.path().join("words.wav");

@@ -358,3 +358,9 @@ impl<P> Drop for Live<P> {
         }
     }
 }
+
+/// Where the sound of whoever called is to go, once we have answered.
+pub fn remote_media(caller: &Live<Caller>) -> Option<SocketAddr> {
+    caller.wait_for_answer();
+    caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media))
+}

@@ -11,7 +11,7 @@ use tests::{
     daemon::Options,
     live::Live,
     postgres::postgres,
-    sim::{Answering, Caller, Intent, Talking, consulting::Manner, phone::Phone},
+    sim::{Answering, Caller, Describes, Intent, Talking, consulting::Manner, phone::Phone},
     voice::{Heard, Packet, Voice},
 };
 
@@ -121,6 +121,25 @@ async fn both_hear_each_other_and_the_recording_has_the_client_left_and_the_agen
     );
     assert_eq!(call["recording"]["length_ms"].as_i64(), Some(length));
     assert_eq!(call["recording"]["gaps_ms"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_answers_our_offer_in_the_ack_hears_and_is_heard() {
+    let company = Company::found(1, &Options::default()).await;
+    let phone = company.phone(0, 0);
+    answers(&phone, Talking::Stay);
+    let (client, agent) = voices(&company, Law::A);
+    let intent = Intent {
+        describes: Describes::InAck,
+        ..Intent::patient()
+    };
+    let caller = company.call(CLIENT, intent);
+    speak(&caller, &phone, (&client, &agent));
+    client.wait_for(200, 150);
+    caller.leave();
+    let (client, agent) = (client.close(), agent.close());
+    assert_heard("the agent", &speech("agent-ru"), &client.samples());
+    assert_heard("the client", &speech("caller-ru"), &agent.samples());
 }
 
 #[rstest]

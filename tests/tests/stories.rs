@@ -365,7 +365,7 @@ async fn agent_hangs_up_and_the_caller_gets_bye() {
 async fn telephone_holds_and_resumes_by(#[case] method: &str) {
     let company = Company::found(1, &Options::default()).await;
     let phone = company.phone(0, 0);
-    phone.with(|phone, _| phone.holds_by_update = method == "UPDATE");
+    phone.with(|phone, _| phone.habits.holds_by_update = method == "UPDATE");
     let hold = Talking::Hold {
         after: Duration::from_millis(500),
         length: Duration::from_millis(500),

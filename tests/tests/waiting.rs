@@ -1,14 +1,16 @@
 //! A caller who waits and an agent elsewhere, through the real program with sound: prompts, music, keys, and who hears
 //! whom afterwards. Runs alone, since it measures time.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::{
-    audio::{Law, assert_heard, assert_not_heard, find, recording, samples, speech},
+    audio::{
+        Law, assert_heard, assert_in_order, assert_not_heard, heard_at, prompt, recording, speech,
+    },
     company::Company,
     daemon::Options,
-    live::Live,
+    live::{Live, remote_media},
     sim::{Answering, Caller, Intent, Outcome, Talking, phone::Phone},
     voice::{Heard, Voice},
 };
@@ -25,39 +27,10 @@ fn answers(phone: &Live<Phone>) {
     phone.with(|phone, _| phone.script.push_back(answering));
 }
 
-/// The samples of a Russian prompt.
-fn prompt(name: &str) -> Vec<i16> {
-    let file: PathBuf = tests::package()
-        .join("../config/prompts/ru")
-        .join(format!("{name}.wav"));
-    samples(&file).into_iter().map(|frame| frame[0]).collect()
-}
-
-/// Where the prompt begins in the stream, in samples, if it is heard.
-fn heard_at(name: &str, stream: &[i16]) -> Option<usize> {
-    let words = prompt(name);
-    let (at, likeness) = find(&words[..words.len().min(5_000)], stream);
-    (likeness > 0.9).then_some(at)
-}
-
-#[track_caller]
-fn assert_in_order(names: &[&str], stream: &[i16]) {
-    let places: Vec<Option<usize>> = names.iter().map(|name| heard_at(name, stream)).collect();
-    assert!(
-        places.iter().all(Option::is_some) && places.is_sorted(),
-        "{names:?} are heard at {places:?}"
-    );
-}
-
 /// Where the gateway's call that was answered sends its sound.
 fn media(gateway: &Phone) -> Option<std::net::SocketAddr> {
     let mut calls = gateway.calls.iter();
     calls.find(|call| call.answered)?.invite.media()
-}
-
-fn remote(caller: &Live<Caller>) -> Option<std::net::SocketAddr> {
-    caller.wait_for_answer();
-    caller.with(|caller, _| caller.talk.as_ref().and_then(|talk| talk.remote_media))
 }
 
 /// One agent who talks to a first client, and a second one who waits and speaks; the line has a queue.
@@ -77,7 +50,7 @@ async fn waiting() -> (Company, Live<Phone>, Live<Caller>, Live<Caller>, Voice) 
         speech("caller-ru"),
     );
     let caller = company.call_from(3, CLIENT, Intent::patient());
-    voice.speak_to(remote(&caller));
+    voice.speak_to(remote_media(&caller));
     (company, phone, first, caller, voice)
 }
 
@@ -232,7 +205,7 @@ async fn an_agent_takes_the_call_on_the_mobile_by_a_key_with_card_recording_and_
         "nobody has taken the call"
     );
     agent.press(1);
-    client.speak_to(remote(&caller));
+    client.speak_to(remote_media(&caller));
     client.wait_for(200, 150);
     caller.leave();
     let (client, agent) = (client.close(), agent.close());

@@ -31,7 +31,7 @@ struct AgentView {
     /// `available`, `reserved`, `ringing`, `talking`, `wrap_up` or `away`; none if the PBX has not
     /// told yet.
     state: Option<&'static str>,
-    /// `chosen` or `unregistered`, if away.
+    /// `absent` (as planned), `chosen` or `unregistered`, if away.
     #[schema(value_type = Option<String>)]
     reason: Option<model::AwayReason>,
     /// Id of the call; shown of the own state and to supervisors and administrators.

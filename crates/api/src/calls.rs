@@ -1,7 +1,7 @@
 //! Calls as people look them up, and why each went where it went: the journal makes them.
 
 use axum::{Json, extract::State};
-use crm::{Call, CallFilter, Offer, Recording, RecordingPause, Route};
+use crm::{Call, CallFilter, Offer, Reception, Recording, RecordingPause, Route};
 use model::{
     CallId, CallerIdentity, Explanation, GapReason, LineId, OrganisationId, PersonId, Priority,
     RecordingGap, Rule, UserId,
@@ -293,6 +293,8 @@ struct RouteView {
     /// Who called, as far as known when the call was routed, or identified since.
     #[schema(value_type = Object)]
     caller: CallerIdentity,
+    /// What the caller met before anybody's telephone rang: `received` by a line, open or closed, and `chosen` from its menu.
+    received: Vec<StepView>,
     /// The offers, in their order.
     offers: Vec<OfferView>,
     /// The queue, if the caller had to wait.
@@ -300,6 +302,16 @@ struct RouteView {
     /// The last decision, if it found nobody (else).
     #[schema(value_type = Option<Object>)]
     exhausted: Option<Explanation>,
+}
+
+/// A moment before anybody's telephone rang.
+#[derive(Debug, Serialize, ToSchema)]
+struct StepView {
+    at: Moment,
+    /// `step` with its facts: `line`, `closed` and `instead`, or `keys` and `to`.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    what: Reception,
 }
 
 /// How the caller came into the queue.
@@ -375,6 +387,12 @@ impl From<Route> for RouteView {
         Self {
             call: route.call.to_string(),
             caller: route.caller,
+            received: (route.received.into_iter())
+                .map(|step| StepView {
+                    at: step.at.into(),
+                    what: step.what,
+                })
+                .collect(),
             offers: route.offers.into_iter().map(Into::into).collect(),
             queued: route.queued.map(|queued| QueuedView {
                 at: queued.at.into(),

@@ -5,6 +5,7 @@
 //! decision about calls stands here: reads and changes go through the traits of `crm`, orders to
 //! the PBX through a bounded channel of `call::Command`.
 
+pub mod absences;
 pub mod agents;
 pub mod body;
 pub mod calls;
@@ -16,6 +17,7 @@ pub mod directory;
 pub mod etag;
 pub mod events;
 pub mod guesses;
+pub mod hand_overs;
 pub mod health;
 pub mod interactions;
 pub mod lines;
@@ -23,6 +25,7 @@ pub mod listener;
 pub mod moment;
 pub mod notes;
 pub mod obligations;
+pub mod offices;
 pub mod openapi;
 pub mod orders;
 pub mod organisations;
@@ -32,6 +35,7 @@ mod pending;
 pub mod persons;
 pub mod problem;
 pub mod range;
+pub mod reception;
 pub mod recordings;
 pub mod resource;
 pub mod rights;

@@ -6,7 +6,7 @@ use crm::{
     obligation::{MOST_CALLBACK_MINUTES, USUAL_CALLBACK_MINUTES},
 };
 use garde::Validate;
-use model::{Language, LineId, Overflow, Queue, UserId};
+use model::{Language, LineId, OfficeId, Overflow, Queue, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,6 +16,7 @@ use crate::{
     body::{Body, MergePatch, Params, Path},
     etag::IfMatch,
     problem::Problem,
+    reception::ReceptionFields,
     resource::{self, Fields, Items, Stored},
 };
 
@@ -72,6 +73,15 @@ pub struct LineFields {
     #[serde(default)]
     #[garde(dive)]
     pub queue: Option<QueueFields>,
+    /// Id of the office whose hours it keeps; without one it is open day and night.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>)]
+    pub office: Option<OfficeId>,
+    /// What callers hear and may choose first; without anything telephones ring at once.
+    #[serde(default)]
+    #[garde(dive)]
+    pub reception: ReceptionFields,
     /// Who serves it how well.
     #[serde(default)]
     #[garde(length(max = MOST_SKILLS), dive)]
@@ -195,6 +205,8 @@ impl Fields for LineFields {
             callback_minutes: data.callback_minutes,
             language: data.language,
             queue: data.queue.map(Into::into),
+            office: data.office,
+            reception: data.reception.into(),
             skills: skills_out(&data.skills),
         }
     }
@@ -214,6 +226,8 @@ impl TryFrom<LineFields> for LineData {
             callback_minutes: fields.callback_minutes,
             language: fields.language,
             queue: fields.queue.map(Into::into),
+            office: fields.office,
+            reception: fields.reception.try_into()?,
             skills: skills_in(&fields.skills)?,
         })
     }

@@ -176,7 +176,8 @@ impl Drop for Claimed<'_> {
     }
 }
 
-fn key_in(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The `Idempotency-Key` of a request.
+pub(crate) fn key_in(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };

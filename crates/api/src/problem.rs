@@ -302,6 +302,9 @@ impl From<crm::Error> for Problem {
             crm::Error::Over(what) => {
                 Self::conflict("state", format!("this {what} is not open any more"))
             }
+            crm::Error::StillHolds(held) => Self::refused(format!(
+                "the user still has clients or work ({held}); hand it over first: POST /api/v1/users/{{id}}/hand-over"
+            )),
             crm::Error::Taken { field } => {
                 Self::conflict(field, "is taken already; choose another one")
             }

@@ -56,6 +56,12 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/session/password", User, User),
         ("/api/v1/users", Leader, Administrator),
         ("/api/v1/users/{id}", Leader, Administrator),
+        ("/api/v1/users/{id}/deputy", User, User),
+        ("/api/v1/users/{id}/hand-over", Leader, Administrator),
+        ("/api/v1/hand-overs", Leader, Administrator),
+        ("/api/v1/hand-overs/{id}", Leader, Administrator),
+        ("/api/v1/absences", User, User),
+        ("/api/v1/absences/{id}", User, User),
         ("/api/v1/devices", Administrator, Administrator),
         ("/api/v1/devices/{id}", Administrator, Administrator),
         ("/api/v1/devices/{id}/secret", Administrator, Administrator),
@@ -64,6 +70,8 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/lines/{id}/skills", User, Administrator),
         ("/api/v1/trunks", Administrator, Administrator),
         ("/api/v1/trunks/{id}", Administrator, Administrator),
+        ("/api/v1/offices", User, Administrator),
+        ("/api/v1/offices/{id}", User, Administrator),
         ("/api/v1/organisations", User, User),
         ("/api/v1/organisations/{id}", User, User),
         ("/api/v1/organisations/{id}/numbers", User, User),
@@ -197,6 +205,16 @@ pub fn assign(
     }
     Err(Problem::forbidden(
         "manager: only a supervisor or an administrator may assign somebody else",
+    ))
+}
+
+/// Whether the user may say when somebody is absent and who stands in: oneself, or an administrator.
+pub fn plan_for(who: &Identity, user: UserId) -> Result<(), Problem> {
+    if who.role == Role::Administrator || who.user == user {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "only an administrator plans for others; everybody plans their own absences and deputy",
     ))
 }
 

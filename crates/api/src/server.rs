@@ -14,11 +14,11 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    ApiState, agents,
+    ApiState, absences, agents,
     body::MOST_BODY_BYTES,
-    calls, controls, deals, devices, events, health, interactions, lines,
+    calls, controls, deals, devices, events, hand_overs, health, interactions, lines,
     listener::{Bounded, Peer},
-    notes, obligations,
+    notes, obligations, offices,
     openapi::{self, Document},
     orders, organisations, password, persons,
     problem::Problem,
@@ -30,9 +30,12 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(openapi::router())
         .merge(session::router())
         .merge(users::router())
+        .merge(absences::router())
+        .merge(hand_overs::router())
         .merge(devices::router())
         .merge(lines::router())
         .merge(trunks::router())
+        .merge(offices::router())
         .merge(organisations::router())
         .merge(persons::router())
         .merge(notes::router())

@@ -71,6 +71,11 @@ pub struct UserFields {
     #[garde(skip)]
     #[schema(value_type = String, example = "national")]
     pub may_call: Reach,
+    /// Id of the user who takes the calls of this user's clients whenever this user cannot; deputies never form a circle.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>)]
+    pub deputy: Option<UserId>,
     /// The password, 10–200 characters. Without one a new user gets a random one, shown once; a
     /// change of it ends the user's sessions.
     #[serde(default, skip_serializing)]
@@ -105,6 +110,7 @@ impl Fields for UserFields {
             ring_timeout_secs: data.ring_timeout_secs,
             wrap_up_secs: data.wrap_up_secs,
             may_call: data.may_call,
+            deputy: data.deputy,
             password: None,
         }
     }
@@ -122,6 +128,7 @@ impl From<UserFields> for UserData {
             ring_timeout_secs: fields.ring_timeout_secs,
             wrap_up_secs: fields.wrap_up_secs,
             may_call: fields.may_call,
+            deputy: fields.deputy,
         }
     }
 }
@@ -248,7 +255,9 @@ async fn change(
     Ok(Stored::of(changed))
 }
 
-/// Remove a user: ends their sessions, removes their telephones and skills
+/// Remove a user: ends their sessions, removes their telephones, skills and absences
+///
+/// A user who still has clients or work in hand is refused with 409: hand that over first. The history keeps the name.
 #[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path)),
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 async fn remove(

@@ -10,7 +10,8 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    placing::Placing, probe, recording::Recording, transfer::Transfer, waiting::Stay,
+    placing::Placing, probe, reception::Reception, recording::Recording, transfer::Transfer,
+    waiting::Stay,
 };
 
 /// Where the call stands.
@@ -18,6 +19,20 @@ use crate::{
 pub(crate) enum State {
     Identifying {
         effect: u32,
+    },
+    /// The line is being answered for what callers hear first.
+    Admitting {
+        effect: Option<u32>,
+    },
+    Telling {
+        until: Duration,
+    },
+    Choosing {
+        until: Duration,
+    },
+    /// The caller leaves a message.
+    Message {
+        until: Duration,
     },
     Deciding,
     Reserving {
@@ -88,6 +103,8 @@ pub struct Call {
     pub(crate) tried: Vec<(UserId, Duration)>,
     /// The caller was answered before anybody talks.
     pub(crate) answered: bool,
+    /// What the caller hears first.
+    pub(crate) reception: Reception,
     /// The caller is in the queue.
     pub(crate) stay: Option<Stay>,
     pub(crate) attempts: u16,
@@ -210,6 +227,7 @@ impl Call {
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
             answered: false,
+            reception: Reception::default(),
             stay: None,
             attempts: 0,
             last_offered: None,
@@ -259,7 +277,11 @@ impl Call {
                 let words = self.stay.map(|stay| stay.words_at);
                 [Some(until), next, words].into_iter().flatten().min()
             }
-            State::Calling { until } | State::Farewell { until, .. } => Some(until),
+            State::Calling { until }
+            | State::Farewell { until, .. }
+            | State::Telling { until }
+            | State::Choosing { until }
+            | State::Message { until } => Some(until),
             State::Waiting => self.stay.map(Stay::next_wake),
             _ => None,
         };
@@ -296,6 +318,9 @@ impl Call {
             }
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
             Input::MayEnter { place, snapshot } => self.may_enter(context, place, snapshot),
+            Input::MayAnswer(snapshot) => self.admitted(context, snapshot),
+            Input::Understood { choice, more } => self.understood(context, choice, more),
+            Input::Turned(service) => self.turned(context, service),
             Input::Freed => self.freed(context),
             Input::Key { leg, key } if leg == LegNo::CALLER => self.key(context, key),
             Input::Key { leg, key } => self.key_elsewhere(context, leg, key),
@@ -353,7 +378,10 @@ impl Call {
             State::Calling { until } if until <= context.now.mono => {
                 self.end(context, Cause::NoAnswer, Party::System);
             }
-            _ => self.waited(context),
+            _ => {
+                self.waited(context);
+                self.received(context);
+            }
         }
         while let Some(step) = self.probes.step(context.now.mono) {
             match step {
@@ -434,6 +462,7 @@ impl Call {
                 let since = *since;
                 self.announced(context, since, end.as_ref());
             }
+            (State::Admitting { effect }, _) if *effect == Some(number) => self.admit(context),
             (State::Queueing { effect }, _) if *effect == number => self.queued(context),
             (State::Routing { effect }, _) if *effect == number => self.call_client(context),
             (State::Answering { effect, bridge }, _) if *effect == number => {
@@ -460,6 +489,7 @@ impl Call {
         match &self.origin {
             Origin::Outbound(outbound) if outbound.device.is_some() => self.place(),
             Origin::Outbound(_) => self.offer_to_orderer(context),
+            Origin::Inbound(_) => self.receive(context),
             _ => self.decide(),
         }
     }

@@ -63,11 +63,15 @@ pub enum Cause {
     WaitedTooLong,
     /// A question to a colleague, who was then handed the client.
     Transferred,
+    /// The office is closed.
+    Closed,
+    /// The caller left a message.
+    MessageLeft,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -87,6 +91,8 @@ impl Cause {
         Self::CallBackWanted,
         Self::WaitedTooLong,
         Self::Transferred,
+        Self::Closed,
+        Self::MessageLeft,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
@@ -99,7 +105,9 @@ impl Cause {
             | Self::NoAnswer
             | Self::HungUp
             | Self::CallBackWanted
-            | Self::WaitedTooLong => 480,
+            | Self::WaitedTooLong
+            | Self::Closed
+            | Self::MessageLeft => 480,
             Self::Declined => 603,
             Self::NoSuchNumber => 404,
             Self::Unreachable => 502,
@@ -131,6 +139,8 @@ impl Cause {
             Self::CallBackWanted => "call_back_wanted",
             Self::WaitedTooLong => "waited_too_long",
             Self::Transferred => "transferred",
+            Self::Closed => "closed",
+            Self::MessageLeft => "message_left",
         }
     }
 }
@@ -175,6 +185,8 @@ mod tests {
             Cause::CallBackWanted => 16,
             Cause::WaitedTooLong => 17,
             Cause::Transferred => 18,
+            Cause::Closed => 19,
+            Cause::MessageLeft => 20,
         }
     }
 

@@ -6,7 +6,7 @@ use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId, Utc};
 
 use crate::{
     AgentStep, Bridge, Cause, Effect, EffectEnd, EventKind, Lead, LegNo, OfferEnd, Origin, Output,
-    Party, Ready,
+    Ready,
     call::{Call, Context, State},
     offer::Offer,
     waiting::{PAUSE, REST},
@@ -21,10 +21,14 @@ impl Call {
             _ => self.tried.iter().map(|(agent, _)| *agent).collect(),
         };
         let caller = Arc::clone(&self.caller);
-        let wanted = match (&self.transfer, &self.origin) {
-            (Some(transfer), _) => Some(transfer.wanted()),
-            (None, Origin::Internal(internal)) => Some((internal.callee, Rule::Dialled)),
+        let dialled = match &self.origin {
+            Origin::Internal(internal) => Some(internal.callee),
+            _ if self.transfer.is_none() => self.reception.take_wanted(),
             _ => None,
+        };
+        let wanted = match &self.transfer {
+            Some(transfer) => Some(transfer.wanted()),
+            None => dialled.map(|agent| (agent, Rule::Dialled)),
         };
         self.outputs.push_back(Output::Decide {
             tried,
@@ -48,6 +52,10 @@ impl Call {
             if self.transfer.is_some() {
                 return self.transfer_failed(context);
             }
+            if std::mem::take(&mut self.reception.asked_directly) {
+                // The colleague whom the caller dialled is in a call.
+                return self.decide();
+            }
             if (qualified || self.stay.is_some()) && self.wait(context) {
                 return;
             }
@@ -57,7 +65,7 @@ impl Call {
                 (_, true, 0) => Cause::NobodyFree,
                 (_, false, 0) => Cause::NobodyQualified,
             };
-            return self.end(context, cause, Party::System);
+            return self.nobody(context, cause);
         };
         self.tried.push((agent, context.now.mono + REST));
         self.ring_timeout = ring_timeout;
@@ -115,7 +123,12 @@ impl Call {
         rule: Rule,
         snapshot: DialogSnapshot,
     ) -> EventKind {
-        let owner = self.caller.matches.first().and_then(|first| first.manager);
+        let about = match rule {
+            Rule::Deputy { match_index, .. } => match_index,
+            _ => 0,
+        };
+        let about = self.caller.matches.get(usize::from(about));
+        let owner = about.and_then(|client| client.manager);
         EventKind::Offered {
             agent,
             attempt,
@@ -288,6 +301,7 @@ impl Call {
             recording,
             snapshot,
         });
+        facts.extend(self.unrecorded(context.now.utc));
         let effect = self.commit(context, facts);
         self.state = match self.answered {
             // Nothing waits for the journal any more.
@@ -298,7 +312,7 @@ impl Call {
 
     fn is_recorded(&self) -> bool {
         match &self.origin {
-            Origin::Inbound(inbound) => inbound.recorded,
+            Origin::Inbound(inbound) => inbound.service.recorded && !self.lacks_notice(),
             Origin::Outbound(outbound) => outbound.recorded,
             Origin::Internal(internal) => internal.recorded,
             Origin::Recovered => false,

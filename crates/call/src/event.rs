@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    CallId, CallerIdentity, ClientRef, DeviceId, DialogSnapshot, EventId, Explanation, LineId,
-    ObligationEnd, ObligationId, Priority, RecordingGap, Rule, TrunkId, UserId, Utc,
+    CallId, CallerIdentity, ClientRef, Destination, DeviceId, DialogSnapshot, EventId, Explanation,
+    LineId, ObligationEnd, ObligationId, Priority, RecordingGap, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +217,37 @@ pub enum EventKind {
         #[serde(skip)]
         snapshot: DialogSnapshot,
     },
+    /// A line receives the caller before anybody's telephone rings.
+    #[serde(rename = "call.received")]
+    Received {
+        /// Which line.
+        line: LineId,
+        /// Its office is closed.
+        closed: bool,
+        /// The line that takes the call instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead: Option<LineId>,
+        /// When it opens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opens_at: Option<Utc>,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
+    /// The caller chose from a menu.
+    #[serde(rename = "menu.chosen")]
+    MenuChosen {
+        /// The keys pressed.
+        keys: String,
+        /// Where they lead.
+        to: Destination,
+    },
+    /// The caller leaves a message.
+    #[serde(rename = "message.started")]
+    MessageStarted {
+        /// File, relative to the recordings folder.
+        recording: String,
+    },
     /// Routing found nobody (else): the decision, for the explanation.
     #[serde(rename = "route.exhausted")]
     RouteExhausted {
@@ -331,6 +362,9 @@ impl EventKind {
             Self::OfferAccepted { .. } => "offer.accepted",
             Self::LineAnswered => "line.answered",
             Self::Queued { .. } => "call.queued",
+            Self::Received { .. } => "call.received",
+            Self::MenuChosen { .. } => "menu.chosen",
+            Self::MessageStarted { .. } => "message.started",
             Self::ConversationStarted { .. } => "conversation.started",
             Self::Held { .. } => "call.updated",
             Self::TransferBegun { .. } => "transfer.begun",

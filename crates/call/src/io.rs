@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{
-    CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, Priority, Queue, RecordingGap,
-    Rule, TrunkId, UserId,
+    CallerIdentity, DeviceId, DialogSnapshot, Explanation, LineId, Priority, RecordingGap, Rule,
+    TrunkId, UserId,
 };
 
-use crate::{Cause, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker};
+use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Service};
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,10 +42,8 @@ pub struct Inbound {
     pub from: String,
     /// The called number as it came.
     pub to: String,
-    /// The line's conversations are recorded.
-    pub recorded: bool,
-    /// How callers of the line wait when nobody is free.
-    pub queue: Option<Queue>,
+    /// How callers are received, there or at the line they were sent to.
+    pub service: Service,
 }
 
 /// A call to a client.
@@ -183,6 +181,17 @@ pub enum Input {
         /// What recovery needs once the caller is answered.
         snapshot: DialogSnapshot,
     },
+    /// The answer to [`Output::AnswerLine`]: what recovery needs once the caller is answered.
+    MayAnswer(DialogSnapshot),
+    /// The answer to [`Output::Choose`].
+    Understood {
+        /// What the keys mean, if anything.
+        choice: Option<Choice>,
+        /// More keys may mean something else.
+        more: bool,
+    },
+    /// The answer to [`Output::Turn`]: none if there is no such line.
+    Turned(Option<Service>),
     /// Somebody is free for this caller, who waits.
     Freed,
     /// A party pressed a key.
@@ -335,6 +344,20 @@ pub enum Words {
     CallBack,
     /// Nobody can answer; we shall call back.
     AllBusy,
+    /// The line's greeting.
+    Announcement,
+    /// The conversation will be recorded.
+    RecordingNotice,
+    /// What there is to choose from.
+    Menu,
+    /// There is no such choice; what there is.
+    WrongChoice,
+    /// We are closed.
+    Closed,
+    /// A message may be left after the tone.
+    Message,
+    /// We are closed; a message may be left after the tone.
+    ClosedMessage,
 }
 
 impl Words {
@@ -371,6 +394,25 @@ pub enum Output {
         agent: UserId,
         /// How.
         step: AgentStep,
+    },
+    /// The caller is to be answered; answered by [`Input::MayAnswer`] before anything else.
+    AnswerLine,
+    /// Ask what keys mean that the caller pressed; answered by [`Input::Understood`] before anything else.
+    Choose {
+        /// All of them so far.
+        keys: String,
+    },
+    /// Send the caller to another line; answered by [`Input::Turned`] before anything else.
+    Turn {
+        /// Which.
+        line: LineId,
+    },
+    /// Say no more to the caller; nothing is reported.
+    Hush,
+    /// Record what the caller says into the file; ends with [`Output::StopRecording`].
+    RecordMessage {
+        /// File, relative to the recordings folder.
+        file: String,
     },
     /// Ask for a place in the queue; answered by [`Input::MayEnter`] before anything else.
     EnterQueue(Turn),

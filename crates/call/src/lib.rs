@@ -21,6 +21,7 @@ mod offer;
 mod picking;
 mod placing;
 mod probe;
+pub mod reception;
 mod recording;
 mod transfer;
 mod waiting;
@@ -36,3 +37,4 @@ pub use io::{
     Output, Placed, Ready, RecordingSummary, Turn, Words,
 };
 pub use picking::Picker;
+pub use reception::{Choice, Closed, MenuFor, Service};

@@ -3,12 +3,20 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use model::{CallId, Now};
+use model::{CallId, Now, Utc};
 
 use crate::{RecordingSummary, conversation::millis};
 
 /// How long the call waits for the recorder to close the file.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The file of a call, by day (UTC).
+pub(crate) fn file_of(call: CallId, at: Utc) -> String {
+    let day = Timestamp::from_microsecond(at.micros())
+        .map(|at| at.to_zoned(TimeZone::UTC).strftime("%Y/%m/%d").to_string())
+        .unwrap_or_else(|_| "undated".to_owned());
+    format!("{day}/{call}.wav")
+}
 
 /// The recording of one call.
 #[derive(Debug)]
@@ -28,12 +36,9 @@ pub(crate) enum Recording {
 }
 
 impl Recording {
-    /// Begins a recording; its file, by day (UTC) and call.
+    /// Begins a recording; its file.
     pub(crate) fn start(&mut self, call: CallId, now: Now) -> String {
-        let day = Timestamp::from_microsecond(now.utc.micros())
-            .map(|at| at.to_zoned(TimeZone::UTC).strftime("%Y/%m/%d").to_string())
-            .unwrap_or_else(|_| "undated".to_owned());
-        let file = format!("{day}/{call}.wav");
+        let file = file_of(call, now.utc);
         *self = Self::Running {
             file: file.clone(),
             since: now.mono,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{DialogSnapshot, Flag, Priority, Queue, UserId};
 
 use crate::{
-    Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, Turn, Words,
+    Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, Turn, Words,
     call::{Call, Context, State},
     offer::Offer,
 };
@@ -43,10 +43,7 @@ impl Stay {
 
 impl Call {
     fn queue(&self) -> Option<Queue> {
-        match &self.origin {
-            Origin::Inbound(inbound) => inbound.queue,
-            _ => None,
-        }
+        self.service()?.queue
     }
 
     fn priority(&self) -> Priority {
@@ -87,7 +84,7 @@ impl Call {
             return;
         }
         let Some(place) = place else {
-            return self.end(context, Cause::NobodyFree, Party::System);
+            return self.nobody(context, Cause::NobodyFree);
         };
         let (Some(queue), now) = (self.queue(), context.now.mono) else {
             return;
@@ -105,14 +102,19 @@ impl Call {
             explanation: self.explanation.clone(),
             snapshot,
         };
-        let effect = self.commit(context, vec![EventKind::LineAnswered, queued]);
+        let mut facts = vec![queued];
+        if !self.answered {
+            facts.insert(0, EventKind::LineAnswered);
+        }
+        let effect = self.commit(context, facts);
         self.state = State::Queueing { effect };
     }
 
     /// The journal knows: the caller is answered and hears the first words.
     pub(crate) fn queued(&mut self, context: &Context<'_>) {
-        self.answered = true;
-        self.outputs.push_back(Output::AnswerCaller);
+        if !std::mem::replace(&mut self.answered, true) {
+            self.outputs.push_back(Output::AnswerCaller);
+        }
         self.wait_on(context, context.now.mono);
         self.say(Words::Welcome);
     }
@@ -143,7 +145,7 @@ impl Call {
         known && self.queue().is_some_and(|queue| queue.offers_call_back)
     }
 
-    fn say(&mut self, words: Words) {
+    pub(crate) fn say(&mut self, words: Words) {
         let call_back = self.offers_call_back();
         self.outputs.push_back(Output::Say { words, call_back });
     }
@@ -183,10 +185,7 @@ impl Call {
     pub(crate) fn look_on(&mut self, context: &mut Context<'_>) {
         let now = context.now.mono;
         match &mut self.stay {
-            Some(stay) if stay.until <= now => {
-                let why = (Cause::WaitedTooLong, Party::System);
-                self.say_farewell(context, Words::AllBusy, why);
-            }
+            Some(stay) if stay.until <= now => self.nobody(context, Cause::WaitedTooLong),
             Some(stay) => {
                 stay.looked = false;
                 self.decide();
@@ -204,8 +203,7 @@ impl Call {
                 self.end(context, cause, by);
             }
             (State::Waiting, Some(stay)) if stay.until <= now => {
-                let why = (Cause::WaitedTooLong, Party::System);
-                self.say_farewell(context, Words::AllBusy, why);
+                self.nobody(context, Cause::WaitedTooLong);
             }
             (State::Waiting | State::Ringing { .. }, Some(stay)) if stay.words_at <= now => {
                 stay.words_at = now + stay.words_every;
@@ -227,13 +225,17 @@ impl Call {
         );
         if waits && self.stay.is_some() && key == CALL_BACK && self.offers_call_back() {
             let why = (Cause::CallBackWanted, Party::Client);
-            self.say_farewell(context, Words::CallBack, why);
+            return self.say_farewell(context, Words::CallBack, why);
         }
+        self.key_at_reception(context, key);
     }
 
     /// The last words were said.
     pub(crate) fn said(&mut self, context: &mut Context<'_>, leg: LegNo) {
         let State::Farewell { until, cause, by } = self.state else {
+            if leg == LegNo::CALLER {
+                self.told(context);
+            }
             return;
         };
         // What is told of within a moment is the end of what was said before.
@@ -243,7 +245,12 @@ impl Call {
         }
     }
 
-    fn say_farewell(&mut self, context: &mut Context<'_>, words: Words, why: (Cause, Party)) {
+    pub(crate) fn say_farewell(
+        &mut self,
+        context: &mut Context<'_>,
+        words: Words,
+        why: (Cause, Party),
+    ) {
         self.withdraw_offer(context);
         self.leave_queue();
         self.say(words);
@@ -256,7 +263,7 @@ impl Call {
     }
 
     /// The telephones that ring stop, and their agent is free.
-    fn withdraw_offer(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn withdraw_offer(&mut self, context: &mut Context<'_>) {
         self.drop_device_legs(None);
         let reserving = matches!(self.state, State::Reserving { .. });
         let Some(Offer { agent, .. }) = self.offer.take() else {
@@ -280,6 +287,7 @@ impl Call {
     pub(crate) fn abandoned(&self, cause: Cause) -> Cause {
         match (&self.state, cause) {
             (State::Farewell { cause, .. }, _) => *cause,
+            (State::Message { .. }, Cause::HungUp) => Cause::MessageLeft,
             (_, Cause::HungUp) => Cause::CallerCancelled,
             _ => cause,
         }

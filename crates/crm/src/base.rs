@@ -1,15 +1,19 @@
 //! Everything a database keeps for people, in one place.
 
 use crate::{
-    Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    Obligations, OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData,
-    Users,
+    AbsenceData, Calls, Cards, DealData, DeviceData, HandOvers, Identification, Interactions,
+    LineData, NoteData, Obligations, OfficeData, OrganisationData, PersonData, Repository,
+    Sessions, Settings, TaskData, TrunkData, Users,
 };
 
 /// All repositories of one database.
 pub trait Base: Send + Sync {
     /// The users.
     fn users(&self) -> &dyn Users;
+    /// When they are absent.
+    fn absences(&self) -> &dyn Repository<AbsenceData>;
+    /// The clients of those who left.
+    fn hand_overs(&self) -> &dyn HandOvers;
     /// Their sessions.
     fn sessions(&self) -> &dyn Sessions;
     /// Their telephones, in the order of their names.
@@ -18,6 +22,8 @@ pub trait Base: Send + Sync {
     fn lines(&self) -> &dyn Repository<LineData>;
     /// Our telephone companies, in the order of their names.
     fn trunks(&self) -> &dyn Repository<TrunkData>;
+    /// Our offices, in the order of their names.
+    fn offices(&self) -> &dyn Repository<OfficeData>;
     /// The PBX's view of all these.
     fn settings(&self) -> &dyn Settings;
     /// The client organisations.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use model::{
-    CallId, CallerIdentity, ClientRef, DeviceId, Explanation, LineId, OrganisationId, PersonId,
-    Priority, RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
+    CallId, CallerIdentity, ClientRef, Destination, DeviceId, Explanation, LineId, OrganisationId,
+    PersonId, Priority, RecordingGap, RecordingId, Rule, TrunkId, UserId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,37 @@ pub struct Queued {
     pub explanation: Explanation,
 }
 
+/// What a caller met before anybody's telephone rang (T7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Reception {
+    /// A line received the caller.
+    Received {
+        /// Which.
+        line: LineId,
+        /// Its office was closed.
+        closed: bool,
+        /// The line that took the call instead.
+        instead: Option<LineId>,
+    },
+    /// The caller chose from a menu.
+    Chosen {
+        /// The keys.
+        keys: String,
+        /// Where they led.
+        to: Destination,
+    },
+}
+
+/// A moment of the reception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceptionStep {
+    /// When.
+    pub at: Utc,
+    /// What.
+    pub what: Reception,
+}
+
 /// Why a call went where it went (R8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -178,6 +209,8 @@ pub struct Route {
     pub call: CallId,
     /// Who called, as far as known when the call was routed, or identified since.
     pub caller: CallerIdentity,
+    /// What the caller met before anybody's telephone rang.
+    pub received: Vec<ReceptionStep>,
     /// The offers, in their order.
     pub offers: Vec<Offer>,
     /// The queue, if the caller had to wait.

@@ -20,6 +20,9 @@ pub enum Error {
     /// It has ended and can be changed no more.
     #[error("the {0} is not open any more")]
     Over(&'static str),
+    /// The user cannot be removed before somebody else has what they have in hand.
+    #[error("the user still has clients or work ({0})")]
+    StillHolds(crate::Holdings),
     /// Another record has this value already, and it must be unique.
     #[error("this {field} is taken")]
     Taken {

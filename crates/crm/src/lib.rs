@@ -5,6 +5,7 @@
 //! out all of them, [`Journal`] takes the facts of calls. Invariant: data and traits only; no
 //! clock, socket, thread, runtime or SQL ever stands here.
 
+pub mod absence;
 pub mod base;
 pub mod call;
 pub mod card;
@@ -12,6 +13,7 @@ pub mod deal;
 pub mod device;
 pub mod error;
 pub mod fold;
+pub mod hand_over;
 pub mod identification;
 pub mod interaction;
 pub mod journal;
@@ -19,6 +21,7 @@ pub mod line;
 pub mod note;
 pub mod number;
 pub mod obligation;
+pub mod office;
 pub mod organisation;
 pub mod page;
 pub mod person;
@@ -30,15 +33,18 @@ pub mod task;
 pub mod trunk;
 pub mod user;
 
+pub use absence::{Absence, AbsenceData, AbsenceFilter};
 pub use base::Base;
 pub use call::{
-    Call, CallFilter, Calls, Direction, Offer, Queued, Recording, RecordingPause, Route,
+    Call, CallFilter, Calls, Direction, Offer, Queued, Reception, ReceptionStep, Recording,
+    RecordingPause, Route,
 };
 pub use card::{Card, CardClient, CardMember, CardName, CardObligation, Cards};
 pub use deal::{Deal, DealData, DealFilter, DealState};
 pub use device::{Device, DeviceData, DeviceFilter, MOST_RING_AFTER_SECS};
 pub use error::{Error, Result};
 pub use fold::fold;
+pub use hand_over::{HandOver, HandOverFilter, HandOverOrder, HandOvers, Holdings};
 pub use identification::Identification;
 pub use interaction::{Interaction, InteractionFilter, InteractionKind, Interactions};
 pub use journal::{Audience, Entry, Journal, Journalled};
@@ -49,6 +55,7 @@ pub use number::{NormalNumber, Number, NumberKind, Numbering};
 pub use obligation::{
     Obligation, ObligationClosing, ObligationCounts, ObligationFilter, ObligationState, Obligations,
 };
+pub use office::{Office, OfficeData, OfficeFilter};
 pub use organisation::{Organisation, OrganisationData, OrganisationFilter};
 pub use page::{Page, PageRequest};
 pub use person::{Membership, Person, PersonData, PersonFilter};

@@ -1,6 +1,6 @@
 //! Our numbers that the world dials, and who serves them.
 
-use model::{Language, LineId, Queue, UserId};
+use model::{Language, LineId, OfficeId, Queue, Reception, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Resource};
@@ -32,6 +32,12 @@ pub struct LineData {
     /// How callers wait when nobody is free (R4); none if they hear busy.
     #[serde(default)]
     pub queue: Option<Queue>,
+    /// Whose hours it keeps (T7); none if it is open day and night.
+    #[serde(default)]
+    pub office: Option<OfficeId>,
+    /// What callers hear and may choose first.
+    #[serde(default)]
+    pub reception: Reception,
     /// Who serves it how well; a user stands here once.
     #[serde(default)]
     pub skills: Vec<LineSkill>,

@@ -54,6 +54,8 @@ pub struct UserData {
     pub wrap_up_secs: u32,
     /// How far the user may call.
     pub may_call: Reach,
+    /// Who takes the user's clients' calls whenever the user cannot (R6). Deputies never form a circle.
+    pub deputy: Option<UserId>,
 }
 
 /// What users can be narrowed by.
@@ -71,8 +73,8 @@ impl Resource for UserData {
     const NAME: &'static str = "user";
 }
 
-/// The users, in the order of their names. Removing one ends their sessions, removes their
-/// devices and skills, and leaves their clients without a manager.
+/// The users, in the order of their names. Removing one ends their sessions and removes their devices, skills and
+/// absences; one who still has clients or work in hand is not removed.
 #[async_trait]
 pub trait Users: Repository<UserData> {
     /// Sets the password's hash (an argon2id string, opaque here) and ends all sessions of the
@@ -84,4 +86,7 @@ pub trait Users: Repository<UserData> {
 
     /// The user goes away or comes back; does not change the version.
     async fn set_away(&self, user: UserId, away: bool) -> Result<()>;
+
+    /// The user's deputy is now this; refused if that would close a circle.
+    async fn set_deputy(&self, user: UserId, deputy: Option<UserId>) -> Result<()>;
 }

@@ -286,7 +286,7 @@ pub(crate) struct Why<'a> {
     #[serde(flatten)]
     rule: Rule,
     owner: Option<Named<'a>>,
-    /// The colleague who hands the conversation over, or did not take it.
+    /// The colleague who hands the conversation over, did not take it, or cannot take it now and has a deputy.
     #[serde(skip_serializing_if = "Option::is_none")]
     colleague: Option<Named<'a>>,
     previous: Vec<Previous<'a>>,
@@ -324,9 +324,10 @@ impl<'a> Why<'a> {
             rule,
             owner: owner.map(|owner| roster.named(owner)),
             colleague: match rule {
-                Rule::Transferred { by } | Rule::Returned { by } | Rule::PickedUp { by } => {
-                    Some(roster.named(by))
-                }
+                Rule::Transferred { by }
+                | Rule::Returned { by }
+                | Rule::PickedUp { by }
+                | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
                 _ => None,
             },
             previous: previous.collect(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use call::{Cause, Event, EventKind, Lead, OfferEnd, Party};
 use crm::Card;
 use model::{
-    AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, DeviceId, EventId, LineId,
-    ObligationEnd, ObligationId, Priority, UserId,
+    AgentChanged, AgentState, CallId, CallerIdentity, ClientRef, Destination, DeviceId, EventId,
+    LineId, ObligationEnd, ObligationId, Priority, UserId,
 };
 use serde::Serialize;
 
@@ -77,6 +77,16 @@ enum Body<'a> {
     Queued {
         place: u32,
         priority: Priority,
+    },
+    Received {
+        line: LineId,
+        closed: bool,
+        instead: Option<LineId>,
+        opens_at: Option<Moment>,
+    },
+    Chosen {
+        keys: &'a str,
+        to: Destination,
     },
     TransferBegun {
         by: Party,
@@ -211,6 +221,19 @@ pub(crate) fn write(
             place: *place,
             priority: *priority,
         },
+        EventKind::Received {
+            line,
+            closed,
+            instead,
+            opens_at,
+            ..
+        } => Body::Received {
+            line: *line,
+            closed: *closed,
+            instead: *instead,
+            opens_at: opens_at.map(Moment),
+        },
+        EventKind::MenuChosen { keys, to } => Body::Chosen { keys, to: *to },
         EventKind::TransferBegun { by, from, to } => Body::TransferBegun {
             by: *by,
             from: *from,
@@ -277,6 +300,7 @@ pub(crate) fn write(
         | EventKind::Dialled { .. }
         | EventKind::Routed { .. }
         | EventKind::LineAnswered
+        | EventKind::MessageStarted { .. }
         | EventKind::RouteExhausted { .. } => Body::Bare {},
     };
     // A late identification is an update of the call for everybody who shows it.

@@ -217,8 +217,8 @@ pub enum Command {
         conversation: ConversationKey,
         /// The leg on the left channel.
         client: LegKey,
-        /// The leg on the right channel.
-        agent: LegKey,
+        /// The leg on the right channel; none if somebody speaks alone.
+        agent: Option<LegKey>,
         /// Path relative to the recordings folder; missing folders are made.
         file: String,
         /// Codec of the file, fixed for its whole length.

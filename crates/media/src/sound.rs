@@ -18,6 +18,9 @@ const FALL_SAMPLES: i32 = 120;
 /// Sounds that one order may name; more are passed over.
 pub const MOST_SOUNDS: usize = 64;
 
+/// Name of the tone after which a message may be left; like the music it is computed.
+pub const BEEP: &str = "beep";
+
 /// A sound: one channel, 8000 samples a second. Copies share the samples.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sound(Arc<[i16]>);
@@ -47,6 +50,7 @@ impl fmt::Debug for Sound {
 pub struct SoundLibrary {
     sounds: BTreeMap<Box<str>, Sound>,
     music: Sound,
+    beep: Sound,
 }
 
 impl Default for SoundLibrary {
@@ -62,6 +66,7 @@ impl SoundLibrary {
         Self {
             sounds: BTreeMap::new(),
             music: music(),
+            beep: beep(),
         }
     }
 
@@ -70,10 +75,11 @@ impl SoundLibrary {
         self.sounds.insert(name.into(), sound);
     }
 
-    /// The sound of this name.
+    /// The sound of this name, [`BEEP`] included.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Sound> {
-        self.sounds.get(name)
+        let computed = (name == BEEP).then_some(&self.beep);
+        self.sounds.get(name).or(computed)
     }
 
     /// The loop that waiting people hear.
@@ -86,6 +92,20 @@ impl SoundLibrary {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sounds.keys().map(AsRef::as_ref)
     }
+}
+
+/// Half a second of 1000 Hz at -12 dBFS, its ends softened.
+fn beep() -> Sound {
+    const SAMPLES: i32 = 4_000;
+    const SOFT: i32 = 160;
+    let samples: Vec<i16> = (0..SAMPLES)
+        .map(|at| {
+            let loudness = at.min(SAMPLES - at).min(SOFT);
+            let phase = f64::from(at) * std::f64::consts::TAU / 8.0;
+            (phase.sin() * 8_192.0 * f64::from(loudness) / f64::from(SOFT)) as i16
+        })
+        .collect();
+    Sound::new(samples)
 }
 
 /// The music of one leg: it rises when it begins, falls when it ends, and goes on where the leg heard it last.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentState, UserId};
+use crate::{AgentState, UserId, Utc};
 
 /// What put an agent among those considered for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,13 @@ pub enum Rule {
     /// The manager assigned to the caller (R2).
     Assigned {
         /// Place of the matched client among several matches, 0 for the first.
+        match_index: u8,
+    },
+    /// Stands in for somebody who cannot take the call now: the assigned manager, or the manager's own deputy (R6).
+    Deputy {
+        /// For whom.
+        of: UserId,
+        /// Place of the matched client whose manager that is about.
         match_index: u8,
     },
     /// Qualified for the line called (R3).
@@ -50,6 +57,11 @@ pub enum PassedOver {
         /// What the agent was doing.
         state: AgentState,
     },
+    /// Absent, as planned.
+    Absent {
+        /// Until then, in microseconds UTC.
+        until_us: Utc,
+    },
     /// Was already tried in this call.
     AlreadyTried,
     /// Another call reserved the agent in that moment.
@@ -87,7 +99,7 @@ pub struct Considered {
 /// One decision of routing: everybody who was considered at that moment, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// Assigned managers first, then by skill; at most [`Explanation::MOST`] entries.
+    /// Assigned managers and their deputies first, then by skill; at most [`Explanation::MOST`] entries.
     pub considered: Vec<Considered>,
     /// How many more qualified agents there were beyond those listed.
     pub more: u32,

@@ -68,6 +68,8 @@ ids! {
     LineId;
     /// A connection to a telephone company.
     TrunkId;
+    /// A place of work with its hours.
+    OfficeId;
     /// A client organisation.
     OrganisationId;
     /// A person on the client's side.
@@ -88,6 +90,10 @@ ids! {
     ObligationId;
     /// A logged-in session.
     SessionId;
+    /// A time in which a user is absent.
+    AbsenceId;
+    /// The clients of a leaver, handed over.
+    HandOverId;
 }
 
 /// Makes time-ordered ids: 41 bits of milliseconds since 2020, 10 bits of node, one bit of maker, 11 bits of

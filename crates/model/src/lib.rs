@@ -9,8 +9,10 @@ pub mod explain;
 pub mod id;
 pub mod language;
 pub mod obligation;
+pub mod office;
 pub mod presence;
 pub mod queue;
+pub mod reception;
 pub mod records;
 pub mod time;
 pub mod trunk_state;
@@ -18,18 +20,20 @@ pub mod trunk_state;
 pub use caller::{CallerIdentity, CallerMatch, ClientRef, Flag};
 pub use explain::{Considered, Explanation, PassedOver, Rule, Verdict};
 pub use id::{
-    CallId, DealId, DeviceId, EventId, IdMaker, InteractionId, LineId, NoteId, NumberId,
-    ObligationId, OrganisationId, ParseIdError, PersonId, RecordingId, SessionId, TaskId, TrunkId,
-    UserId,
+    AbsenceId, CallId, DealId, DeviceId, EventId, HandOverId, IdMaker, InteractionId, LineId,
+    NoteId, NumberId, ObligationId, OfficeId, OrganisationId, ParseIdError, PersonId, RecordingId,
+    SessionId, TaskId, TrunkId, UserId,
 };
 pub use language::Language;
 pub use obligation::ObligationEnd;
+pub use office::{Date, Holiday, Hours, Office, Opening, TimeOfDay, Weekday};
 pub use presence::{AgentChanged, AgentState, AwayReason};
 pub use queue::{Overflow, Priority, Queue};
+pub use reception::{Choice, Destination, Menu, Reception, Voicemail};
 pub use records::{
-    Agent, Binding, CallerId, Credentials, Device, DialogSnapshot, DigestOffer, Directory,
-    GapReason, Line, MediaSource, NumberFormat, OpenCall, Reach, RecordingGap, Skill, Trunk,
-    TrunkOutbound,
+    Absence, Agent, Binding, CallerId, Credentials, Deputy, Device, DialogSnapshot, DigestOffer,
+    Directory, GapReason, Line, MediaSource, NumberFormat, OpenCall, Reach, RecordingGap, Skill,
+    Trunk, TrunkOutbound,
 };
 pub use time::{Now, Utc};
 pub use trunk_state::{TrunkCode, TrunkState};

@@ -55,6 +55,8 @@ impl AgentState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AwayReason {
+    /// An absence that was planned has begun and not ended.
+    Absent,
     /// The agent said so.
     Chosen,
     /// None of the agent's devices is registered.

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, Language, LineId, Queue, TrunkId, UserId, Utc};
+use crate::{
+    CallId, DeviceId, Language, LineId, Office, OfficeId, Queue, Reception, TrunkId, UserId, Utc,
+};
 
 /// A user who answers calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,10 @@ pub struct Line {
     pub language: Language,
     /// How callers wait when nobody is free; none if they hear busy.
     pub queue: Option<Queue>,
+    /// Whose hours it keeps; none if it is open day and night.
+    pub office: Option<OfficeId>,
+    /// What callers hear and may choose first.
+    pub reception: Reception,
 }
 
 /// A connection to a telephone company, known by its source addresses.
@@ -218,6 +224,28 @@ pub struct Skill {
     pub level: u8,
 }
 
+/// Who stands in for a user whenever the user cannot take a call (R6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deputy {
+    /// The user.
+    pub user: UserId,
+    /// The deputy.
+    pub deputy: UserId,
+}
+
+/// A time in which a user takes no calls, planned ahead (R6). Those of one user do not overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// Who is absent.
+    pub user: UserId,
+    /// From then on.
+    pub from: Utc,
+    /// Back from then on.
+    pub until: Utc,
+    /// Who stands in during this time, if it is not the usual deputy.
+    pub deputy: Option<UserId>,
+}
+
 /// Everything an administrator sets that the PBX works by, as of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
@@ -229,8 +257,16 @@ pub struct Directory {
     pub lines: Vec<Line>,
     /// Our telephone companies.
     pub trunks: Vec<Trunk>,
+    /// Our offices and their hours.
+    pub offices: Vec<Office>,
     /// Who serves which line how well.
     pub skills: Vec<Skill>,
+    /// Who stands in for whom.
+    #[serde(default)]
+    pub deputies: Vec<Deputy>,
+    /// Absences that are not over.
+    #[serde(default)]
+    pub absences: Vec<Absence>,
 }
 
 /// Where a device can be reached (RFC 3261 §10), kept over a restart.

@@ -102,7 +102,7 @@ fn measure(calls: u16, seconds: u64, record: bool, threads: usize, tick: Duratio
             plane.send(Command::StartRecording {
                 conversation,
                 client,
-                agent,
+                agent: Some(agent),
                 file: format!("{call}.wav"),
                 law: Codec::Pcma,
             });

@@ -219,7 +219,7 @@ fn every_order_to_record_ends_with_its_closing(#[values(1, 2)] threads: usize) {
         plane.order(Command::StartRecording {
             conversation: ConversationKey(conversation),
             client: leg,
-            agent: leg_b,
+            agent: Some(leg_b),
             file: file.into(),
             law: Codec::Pcma,
         });

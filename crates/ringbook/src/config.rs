@@ -14,9 +14,11 @@ use toml::Spanned;
 
 use crate::prompts::{self, OwnPrompts};
 
+mod network;
 mod recordings;
 mod tls;
 
+pub(crate) use network::Network;
 pub(crate) use recordings::Recordings;
 pub(crate) use tls::Tls;
 
@@ -106,6 +108,8 @@ pub(crate) struct Sip {
     pub tls_authorities: Option<Spanned<PathBuf>>,
     /// Realm of the digest. A device's secret is valid for one realm only.
     pub realm: Spanned<String>,
+    /// How long a conversation that we begin lives without a refresh, in seconds; 0: without end.
+    pub session_expires_secs: Spanned<u32>,
 }
 
 impl Default for Sip {
@@ -118,6 +122,7 @@ impl Default for Sip {
             tls_key: None,
             tls_authorities: None,
             realm: spanned("ringbook".to_owned()),
+            session_expires_secs: spanned(1_800),
         }
     }
 }
@@ -153,22 +158,6 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             url: spanned("sqlite:ringbook.db".to_owned()),
-        }
-    }
-}
-
-/// Ports for media.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Network {
-    /// First and last port for RTP and RTCP; a leg needs two.
-    pub rtp_ports: Spanned<String>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            rtp_ports: spanned("20000-29999".to_owned()),
         }
     }
 }
@@ -309,6 +298,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let prompts = source.prompts(config.media.prompts.as_ref())?;
     source.general(&config.general)?;
     source.realm(&config.sip.realm)?;
+    source.session_expires(&config.sip.session_expires_secs)?;
     source.store(&config.store.url)?;
     let timeout = &config.media.rtp_timeout_secs;
     source.demand(
@@ -392,14 +382,6 @@ impl Source<'_> {
         values.iter().map(address).collect()
     }
 
-    fn ports(self, value: &Spanned<String>) -> Result<RangeInclusive<u16>, ConfigError> {
-        parse_ports(value.get_ref()).ok_or_else(|| {
-            let what = format!("\"{}\" is not a range of ports", value.get_ref());
-            let remedy = "write two ports of 1024 or more, at least 4 apart: \"20000-29999\"";
-            self.wrong(value.span().start, what, remedy)
-        })
-    }
-
     fn prompts(self, folder: Option<&Spanned<PathBuf>>) -> Result<OwnPrompts, ConfigError> {
         let Some(folder) = folder else {
             return Ok(OwnPrompts::new());
@@ -455,12 +437,6 @@ impl Source<'_> {
             "write \"sqlite:FILE\" or \"postgres://USER:PASSWORD@HOST/DATABASE\"",
         )
     }
-}
-
-fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
-    let (first, last) = text.split_once('-')?;
-    let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first >= 1_024 && last >= first.checked_add(3)?).then_some(first..=last)
 }
 
 #[cfg(test)]
@@ -560,6 +536,10 @@ mod tests {
             (
                 "[media]\nprompts = \"/nowhere/prompts\"\n",
                 "F:2: /nowhere/prompts: there is neither a folder ru nor a folder en in it; put prompts",
+            ),
+            (
+                "[sip]\nsession_expires_secs = 60\n",
+                "F:2: session_expires_secs 60 is out of range; write 90 to 86400",
             ),
             ("[sip\n", "F:1: "),
         ];

@@ -311,6 +311,7 @@ fn settings(checked: &Checked) -> Settings {
         realm: checked.config.sip.realm.get_ref().clone(),
         region: checked.config.general.default_region.get_ref().clone(),
         rtp_ports: checked.rtp_ports.clone(),
+        session_expires_secs: *checked.config.sip.session_expires_secs.get_ref(),
         ..Settings::default()
     };
     settings.limits.calls = checked.config.limits.calls;

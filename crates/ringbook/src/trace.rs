@@ -3,11 +3,11 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use anyhow::Result;
-use crm::{Base, Call, Offer, Queued, RecordingPause, Route};
+use crm::{Base, Call, Offer, Queued, Reception, ReceptionStep, RecordingPause, Route};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{
-    AgentState, AwayReason, Considered, Explanation, PassedOver, Priority, Rule, UserId, Utc,
-    Verdict,
+    AgentState, AwayReason, Considered, Destination, Explanation, LineId, PassedOver, Priority,
+    Rule, UserId, Utc, Verdict,
 };
 
 use crate::words::Words;
@@ -32,6 +32,7 @@ pub(crate) async fn report(
     let mut names = Names {
         base,
         known: HashMap::new(),
+        lines: HashMap::new(),
     };
     let mut text = String::new();
     for call in calls {
@@ -41,6 +42,7 @@ pub(crate) async fn report(
             words,
             zone,
             names: &names.known,
+            lines: &names.lines,
             text: &mut text,
         }
         .call(&call, &route);
@@ -52,6 +54,7 @@ pub(crate) async fn report(
 struct Names<'a> {
     base: &'a dyn Base,
     known: HashMap<UserId, String>,
+    lines: HashMap<LineId, String>,
 }
 
 impl Names<'_> {
@@ -64,14 +67,37 @@ impl Names<'_> {
             .chain(&route.exhausted);
         let considered = explained.flat_map(|explanation| &explanation.considered);
         let owners = route.offers.iter().filter_map(|offer| offer.owner);
-        let users = considered.map(|entry| entry.agent).chain(owners);
-        let users = users.chain(pauses.iter().map(|pause| pause.paused_by));
+        let chosen = route.received.iter().filter_map(|step| match step.what {
+            Reception::Chosen {
+                to: Destination::Agent(agent),
+                ..
+            } => Some(agent),
+            _ => None,
+        });
+        let users = considered
+            .map(|entry| entry.agent)
+            .chain(owners)
+            .chain(chosen)
+            .chain(pauses.iter().map(|pause| pause.paused_by));
         let users: Vec<UserId> = users
             .filter(|user| !self.known.contains_key(user))
             .collect();
         for user in users {
             if let Ok(found) = self.base.users().read(user).await {
                 self.known.insert(user, found.data.name);
+            }
+        }
+        let named = route.received.iter().flat_map(|step| match step.what {
+            Reception::Received { line, instead, .. } => [Some(line), instead],
+            Reception::Chosen {
+                to: Destination::Line(line),
+                ..
+            } => [Some(line), None],
+            Reception::Chosen { .. } => [None, None],
+        });
+        for line in named.flatten() {
+            if let Ok(found) = self.base.lines().read(line).await {
+                self.lines.insert(line, found.data.name);
             }
         }
     }
@@ -82,6 +108,7 @@ struct Tale<'a> {
     words: &'a Words,
     zone: &'a TimeZone,
     names: &'a HashMap<UserId, String>,
+    lines: &'a HashMap<LineId, String>,
     text: &'a mut String,
 }
 
@@ -139,6 +166,9 @@ impl Tale<'_> {
             [name] => self.say(2, "call-caller-known", &[("name", (*name).to_owned())]),
             names => self.say(2, "call-caller-several", &[("names", names.join(", "))]),
         }
+        for step in &route.received {
+            self.received(step);
+        }
         let mut queued = route.queued.as_ref();
         for offer in &route.offers {
             if let Some(queued) = queued.take_if(|queued| queued.at <= offer.offered_at) {
@@ -160,6 +190,46 @@ impl Tale<'_> {
             self.explanation(exhausted);
         }
         self.outcome(call);
+    }
+
+    fn received(&mut self, step: &ReceptionStep) {
+        let at = ("at", self.time(step.at));
+        let lines = |line: &LineId| {
+            self.lines
+                .get(line)
+                .cloned()
+                .unwrap_or_else(|| line.to_string())
+        };
+        let (key, facts) = match &step.what {
+            Reception::Received {
+                line,
+                closed,
+                instead,
+            } => {
+                let key = match (closed, instead) {
+                    (true, Some(_)) => "reception-instead",
+                    (true, None) => "reception-closed",
+                    (false, _) => "reception-open",
+                };
+                let instead = instead.as_ref().map(lines).unwrap_or_default();
+                (key, vec![at, ("line", lines(line)), ("instead", instead)])
+            }
+            Reception::Chosen { keys, to } => {
+                let keys = ("keys", keys.clone());
+                match to {
+                    Destination::Line(line) => (
+                        "reception-chose-line",
+                        vec![at, keys, ("line", lines(line))],
+                    ),
+                    Destination::Agent(agent) => {
+                        let agent = ("agent", self.name(*agent));
+                        ("reception-chose-agent", vec![at, keys, agent])
+                    }
+                    Destination::Voicemail => ("reception-chose-voicemail", vec![at, keys]),
+                }
+            }
+        };
+        self.say(2, key, &facts);
     }
 
     fn queued(&mut self, queued: &Queued) {
@@ -229,6 +299,10 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-picked-up", &[("by", by)])
             }
+            Rule::Deputy { of, .. } => {
+                let of = self.name(of);
+                self.words.say("rule-deputy", &[("of", of)])
+            }
             Rule::Returned { by } => {
                 let by = self.name(by);
                 self.words.say("rule-returned", &[("by", by)])
@@ -245,6 +319,10 @@ impl Tale<'_> {
             Verdict::PassedOver(PassedOver::NotAvailable { state }) => {
                 let state = self.words.say(state_key(state), &[]);
                 self.words.say("passed-not-available", &[("state", state)])
+            }
+            Verdict::PassedOver(PassedOver::Absent { until_us }) => {
+                let until = self.time(until_us);
+                self.words.say("passed-absent", &[("until", until)])
             }
             Verdict::PassedOver(PassedOver::AlreadyTried) => {
                 self.words.say("passed-already-tried", &[])
@@ -350,6 +428,9 @@ fn state_key(state: AgentState) -> &'static str {
         AgentState::Ringing { .. } => "state-ringing",
         AgentState::Talking { .. } => "state-talking",
         AgentState::WrapUp { .. } => "state-wrap-up",
+        AgentState::Away {
+            reason: AwayReason::Absent,
+        } => "state-away-absent",
         AgentState::Away {
             reason: AwayReason::Chosen,
         } => "state-away-chosen",

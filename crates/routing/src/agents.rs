@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
-use model::{Agent, AgentChanged, AgentState, AwayReason, CallId, LineId, Now, Skill, UserId};
+use model::{
+    Absence, Agent, AgentChanged, AgentState, AwayReason, CallId, Deputy, LineId, Now, Skill,
+    UserId,
+};
 
 use crate::{
+    absence::Absences,
     index::{LineIndex, Skilled},
     machine::{self, Input, Phase, Target},
 };
@@ -20,6 +24,7 @@ use crate::{
 pub struct Agents {
     entries: BTreeMap<UserId, Entry>,
     lines: BTreeMap<LineId, LineIndex>,
+    pub(crate) absences: Absences,
     /// Kept for every user, so that a phone may register before its user becomes an agent.
     registered: BTreeSet<UserId>,
     wrap_ups: BTreeSet<(Duration, UserId)>,
@@ -36,6 +41,7 @@ pub(crate) struct Entry {
     since: Now,
     registered: bool,
     away: bool,
+    absent: bool,
     wrap_up_until: Option<Duration>,
     /// Calls of the agent's own beside the one that the state names, such as a question to a colleague.
     beside: Vec<CallId>,
@@ -81,6 +87,22 @@ impl Agents {
         self.lines.clear();
         for (user, entry) in &self.entries {
             entry.enter_index(*user, &mut self.lines);
+        }
+    }
+
+    /// Takes a new plan of absences, and who stands in for whom.
+    pub fn set_absences(&mut self, now: Now, deputies: &[Deputy], absences: &[Absence]) {
+        self.absences.plan(deputies, absences);
+        self.look_at_absences(now);
+    }
+
+    /// An absence that begins leaves a call and a wrap-up alone: it counts when they are over.
+    fn look_at_absences(&mut self, now: Now) {
+        for user in self.absences.look(now) {
+            if let Some(entry) = self.entries.get_mut(&user) {
+                entry.absent = self.absences.until(user).is_some();
+                self.apply(now, user, Input::FactsChanged, None);
+            }
         }
     }
 
@@ -210,7 +232,8 @@ impl Agents {
         self.line(line).is_some_and(|index| index.len() > 0)
     }
 
-    /// Whether one of these managers, or somebody who serves one of these lines, is available and `suits`.
+    /// Whether one of these managers, somebody who stands in for them, or somebody who serves one of these lines is
+    /// available and `suits`.
     pub fn has_free(
         &self,
         mut lines: impl Iterator<Item = LineId>,
@@ -218,8 +241,11 @@ impl Agents {
         suits: impl Fn(UserId) -> bool,
     ) -> bool {
         let available = |agent| self.state(agent) == Some(AgentState::Available);
-        let mut managers = managers.iter().copied();
-        managers.any(|agent| available(agent) && suits(agent))
+        let stand_in = |agent| self.absences.deputies_of(agent).map(|(_, deputy)| deputy);
+        let mut asked = managers
+            .iter()
+            .flat_map(|agent| std::iter::once(*agent).chain(stand_in(*agent)));
+        asked.any(|agent| available(agent) && suits(agent))
             || lines.any(|line| {
                 let index = self.line(line);
                 index.is_some_and(|index| index.free().any(|free| suits(free.agent)))
@@ -236,8 +262,11 @@ impl Agents {
         Some(self.usual_talk? * place / present)
     }
 
-    /// Ends the wrap-up times that are over.
+    /// Ends the wrap-up times that are over; begins and ends absences.
     pub fn handle_timers(&mut self, now: Now) {
+        if self.absences.wake().is_some_and(|at| at <= now.mono) {
+            self.look_at_absences(now);
+        }
         while let Some((at, agent)) = self.wrap_ups.first().copied() {
             if at > now.mono {
                 break;
@@ -248,7 +277,8 @@ impl Agents {
 
     /// When [`Agents::handle_timers`] wants to be called next (monotonic).
     pub fn next_timer(&self) -> Option<Duration> {
-        self.wrap_ups.first().map(|(at, _)| *at)
+        let wrap_up = self.wrap_ups.first().map(|(at, _)| *at);
+        wrap_up.into_iter().chain(self.absences.wake()).min()
     }
 
     /// The next change of a state, in order. A removed agent's last change is away, unregistered.
@@ -280,6 +310,7 @@ impl Agents {
             since: now,
             registered: self.registered.contains(&user),
             away: record.away,
+            absent: self.absences.until(user).is_some(),
             wrap_up_until: None,
             beside: Vec::new(),
             leaving: false,
@@ -397,9 +428,13 @@ impl Entry {
         }
     }
 
-    /// The agent's own choice is named before a missing telephone.
+    /// A plan is named before the agent's own choice, and that before a missing telephone.
     fn rest(&self) -> AgentState {
-        if self.away {
+        if self.absent {
+            AgentState::Away {
+                reason: AwayReason::Absent,
+            }
+        } else if self.away {
             AgentState::Away {
                 reason: AwayReason::Chosen,
             }

@@ -354,3 +354,44 @@ fn the_expected_wait_is_the_usual_talk_shared_among_those_who_are_there() {
     agents.set_away(at(161), UserId(2), true);
     assert_eq!(wait(&agents, 1), talk);
 }
+
+#[test]
+fn an_absence_begins_and_ends_by_itself_and_leaves_a_call_alone() {
+    let (mut agents, agent) = one(2);
+    let absent = AgentState::Away {
+        reason: AwayReason::Absent,
+    };
+    let planned = |from: u64, until: u64| Absence {
+        user: agent,
+        from: at(from).utc,
+        until: at(until).utc,
+        deputy: None,
+    };
+    agents.set_absences(at(1), &[], &[planned(10, 20), planned(30, 80)]);
+    assert_eq!(agents.next_timer(), Some(at(10).mono));
+    agents.handle_timers(at(10));
+    assert_eq!(agents.state(agent), Some(absent));
+    assert!(!agents.reserve(at(11), agent, CallId(1)));
+    agents.set_away(at(12), agent, false);
+    assert_eq!(agents.state(agent), Some(absent), "nobody says so by hand");
+    agents.handle_timers(at(20));
+    assert_eq!(agents.state(agent), Some(AgentState::Available));
+
+    let call = CallId(2);
+    assert!(agents.reserve(at(25), agent, call));
+    agents.ringing(at(25), agent, call);
+    agents.handle_timers(at(30));
+    assert_eq!(agents.state(agent), Some(AgentState::Ringing { call }));
+    agents.talking(at(31), agent, call);
+    agents.release(at(40), agent, call, true);
+    assert_eq!(agents.state(agent), Some(AgentState::WrapUp { call }));
+    agents.end_wrap_up(at(41), agent);
+    assert_eq!(agents.state(agent), Some(absent));
+    agents.set_absences(at(50), &[], &[]);
+    assert_eq!(
+        agents.state(agent),
+        Some(AgentState::Available),
+        "back early"
+    );
+    assert_eq!(agents.next_timer(), None);
+}

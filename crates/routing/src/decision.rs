@@ -5,7 +5,7 @@ use model::{
     Verdict,
 };
 
-use crate::{Agents, index::Skilled};
+use crate::{Agents, absence::MOST_DEPUTIES, index::Skilled};
 
 /// Most candidates of one decision; whoever offers the call asks again after each attempt.
 pub const MOST_CANDIDATES: usize = 8;
@@ -43,7 +43,7 @@ pub struct Candidate {
 
 impl Agents {
     /// Decides who is offered a call: the available assigned managers in the order of the matches,
-    /// regardless of skill; then the available agents skilled for the line by level, the longest
+    /// each followed by whoever stands in for them, regardless of skill; then the available agents skilled for the line by level, the longest
     /// idle first. Nobody is offered a call twice.
     pub fn decide(&self, now: Now, question: &Question<'_>) -> Decision {
         let mut draft = Draft {
@@ -53,6 +53,7 @@ impl Agents {
             candidates: Vec::with_capacity(MOST_CANDIDATES),
             considered: Vec::with_capacity(Explanation::MOST),
             places: 0,
+            deputies: 0,
         };
         draft.assigned(question.caller);
         let assigned = draft.considered.len();
@@ -78,6 +79,7 @@ struct Draft<'a> {
     candidates: Vec<Candidate>,
     considered: Vec<Considered>,
     places: u16,
+    deputies: usize,
 }
 
 impl Draft<'_> {
@@ -91,11 +93,28 @@ impl Draft<'_> {
             if self.considered.iter().any(|entry| entry.agent == agent) {
                 continue;
             }
-            let rule = Rule::Assigned {
-                match_index: u8::try_from(n).unwrap_or(u8::MAX),
-            };
+            let match_index = u8::try_from(n).unwrap_or(u8::MAX);
             let verdict = self.verdict(agent);
-            self.list(agent, rule, verdict);
+            self.list(agent, Rule::Assigned { match_index }, verdict);
+            self.deputies(agent, match_index);
+        }
+    }
+
+    /// Adds those who stand in for a manager, one after another, until one of them may be offered the call.
+    fn deputies(&mut self, manager: UserId, match_index: u8) {
+        let agents = self.agents;
+        for (of, deputy) in agents.absences.deputies_of(manager) {
+            // Whoever was considered has brought their own deputies.
+            let known = self.considered.iter().any(|entry| entry.agent == deputy);
+            if known || self.deputies == MOST_DEPUTIES {
+                return;
+            }
+            self.deputies += 1;
+            let verdict = self.verdict(deputy);
+            self.list(deputy, Rule::Deputy { of, match_index }, verdict);
+            if let Verdict::Candidate { .. } = verdict {
+                return;
+            }
         }
     }
 
@@ -159,8 +178,13 @@ impl Draft<'_> {
         match entry.map(|entry| entry.state) {
             None => Verdict::PassedOver(PassedOver::NotAnAgent),
             Some(_) if self.tried.contains(&agent) => Verdict::PassedOver(PassedOver::AlreadyTried),
-            Some(AgentState::Available) => Verdict::Candidate { place: self.places },
-            Some(state) => Verdict::PassedOver(PassedOver::NotAvailable { state }),
+            Some(state) if state != AgentState::Available => {
+                match self.agents.absences.until(agent) {
+                    Some(until_us) => Verdict::PassedOver(PassedOver::Absent { until_us }),
+                    None => Verdict::PassedOver(PassedOver::NotAvailable { state }),
+                }
+            }
+            Some(_) => Verdict::Candidate { place: self.places },
         }
     }
 
@@ -323,6 +347,78 @@ mod tests {
         assert_eq!(passed(2), away(AwayReason::Chosen));
         assert_eq!(passed(3), PassedOver::AlreadyTried);
         assert_eq!(passed(4), away(AwayReason::Unregistered));
+    }
+
+    /// Agent 1 is absent until then; 2 stands in for 1, and 3 for 2.
+    fn with_deputies(agents: &mut Agents, absent: &[i64]) -> Utc {
+        let until = at(50_000).utc;
+        let absences: Vec<_> = absent
+            .iter()
+            .map(|user| model::Absence {
+                user: UserId(*user),
+                from: at(0).utc,
+                until,
+                deputy: None,
+            })
+            .collect();
+        let deputies = [(1, 2), (2, 3)].map(|(user, deputy)| model::Deputy {
+            user: UserId(user),
+            deputy: UserId(deputy),
+        });
+        agents.set_absences(at(60), &deputies, &absences);
+        until
+    }
+
+    #[test]
+    fn a_deputy_comes_after_the_manager_and_before_the_best_qualified() {
+        let mut agents = centre(&[0, 0, 0, 9]);
+        with_deputies(&mut agents, &[]);
+        let caller = caller(&[Some(1)]);
+        assert_eq!(order(&decide(&agents, Some(&caller), &[])), [1, 2, 4]);
+        let unanswered = decide(&agents, Some(&caller), &[UserId(1)]);
+        assert_eq!(order(&unanswered), [2, 4]);
+        let of = UserId(1);
+        let match_index = 0;
+        assert_eq!(
+            unanswered.candidates[0].rule,
+            Rule::Deputy { of, match_index }
+        );
+        assert_eq!(
+            order(&decide(&agents, Some(&caller), &[UserId(1), UserId(2)])),
+            [3, 4]
+        );
+    }
+
+    #[test]
+    fn an_absent_deputy_is_passed_over_with_the_time_for_their_own() {
+        let mut agents = centre(&[9, 9, 0]);
+        let until_us = with_deputies(&mut agents, &[1, 2]);
+        let decision = decide(&agents, Some(&caller(&[Some(1)])), &[]);
+        assert_eq!(
+            order(&decision),
+            [3],
+            "absent agents are not offered their lines either"
+        );
+        let absent = Verdict::PassedOver(PassedOver::Absent { until_us });
+        assert_eq!(
+            (verdict(&decision, 1), verdict(&decision, 2)),
+            (absent, absent)
+        );
+        let (of, match_index) = (UserId(2), 0);
+        assert_eq!(
+            decision.candidates[0].rule,
+            Rule::Deputy { of, match_index }
+        );
+    }
+
+    #[test]
+    fn whoever_is_manager_and_deputy_at_once_is_considered_once() {
+        let mut agents = centre(&[0, 0, 0]);
+        with_deputies(&mut agents, &[1]);
+        let decision = decide(&agents, Some(&caller(&[Some(2), Some(1)])), &[]);
+        assert_eq!(order(&decision), [2, 3]);
+        let of_nobody = decide(&agents, Some(&caller(&[Some(77)])), &[]);
+        assert!(!of_nobody.qualified);
     }
 
     #[test]

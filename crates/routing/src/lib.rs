@@ -5,13 +5,17 @@
 //! again once the call has let go, a device is registered and the agent is back. No protocol,
 //! clock, socket or sentence in a human language ever stands here.
 
+mod absence;
 pub mod agents;
 mod decision;
+pub mod hours;
 mod index;
 pub mod machine;
 pub mod plan;
 pub mod queue;
 
+pub use absence::MOST_DEPUTIES;
 pub use agents::Agents;
 pub use decision::{Candidate, Decision, MOST_CANDIDATES, Question};
+pub use hours::OfficeHours;
 pub use queue::{Waiting, WaitingRoom};

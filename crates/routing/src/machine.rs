@@ -47,7 +47,7 @@ pub enum Input {
 pub enum Target {
     /// Into this phase.
     To(Phase),
-    /// Available if registered and not away by choice, else away.
+    /// Available if registered, not away by choice and not absent, else away.
     Rest,
 }
 
@@ -104,7 +104,7 @@ pub fn diagram() -> String {
     let mut text = String::from(
         "# States of an agent\n\n\
          Generated from `routing/src/machine.rs` by its test; do not edit.\n\n\
-         `Rest` is `Available` if a device is registered and the agent is not away by choice, else `Away`.\n\
+         `Rest` is `Available` if a device is registered and the agent is neither away by choice nor absent, else `Away`.\n\
          What is not drawn changes nothing. Inputs of a call count only for the agent's own call.\n\n\
          ```mermaid\nstateDiagram-v2\n    [*] --> Rest\n    Rest --> Available\n    Rest --> Away\n",
     );

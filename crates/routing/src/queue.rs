@@ -48,6 +48,8 @@ pub struct WaitingRoom {
     places: BTreeMap<CallId, Place>,
     wakes: BTreeSet<(Duration, CallId)>,
     changed: bool,
+    /// As of when deputies were last asked for.
+    deputies: u64,
 }
 
 impl WaitingRoom {
@@ -111,6 +113,8 @@ impl WaitingRoom {
     /// The call to be offered now, because an agent is free for it. It keeps its place, and is not named again before it
     /// has entered again or left.
     pub fn next(&mut self, now: Duration, agents: &Agents) -> Option<CallId> {
+        let deputies = agents.absences.changes();
+        self.changed |= std::mem::replace(&mut self.deputies, deputies) != deputies;
         if !self.changed {
             return None;
         }
@@ -297,6 +301,42 @@ mod tests {
         assert_eq!(next(&mut room, 29, &agents), None);
         assert_eq!(room.next_timer(), Some(Duration::from_secs(30)));
         assert_eq!(next(&mut room, 30, &agents), Some(1));
+    }
+
+    #[test]
+    fn a_deputy_is_offered_who_waits_for_the_manager_and_a_new_deputy_at_once() {
+        let (mut room, mut agents) = (WaitingRoom::new(), agents(&[OTHER, OTHER]));
+        let managed = Waiting {
+            managers: vec![UserId(9)],
+            ..waiting(1, Priority::Usual)
+        };
+        room.enter(CallId(1), managed.clone());
+        assert_eq!(next(&mut room, 2, &agents), None);
+        let (user, deputy) = (UserId(9), UserId(1));
+        let stands_in = model::Deputy { user, deputy };
+        assert!(agents.reserve(at(2), deputy, CallId(5)));
+        agents.set_absences(at(3), &[stands_in], &[]);
+        assert_eq!(next(&mut room, 3, &agents), None, "busy");
+        let begins = model::Absence {
+            user,
+            from: at(10).utc,
+            until: at(20).utc,
+            deputy: Some(UserId(2)),
+        };
+        agents.set_absences(at(4), &[stands_in], &[begins]);
+        assert_eq!(next(&mut room, 9, &agents), None);
+        agents.handle_timers(at(10));
+        assert_eq!(
+            next(&mut room, 10, &agents),
+            Some(1),
+            "the plan names another"
+        );
+        room.enter(CallId(1), managed);
+        agents.handle_timers(at(20));
+        assert_eq!(next(&mut room, 20, &agents), None);
+        agents.release(at(21), deputy, CallId(5), false);
+        room.agents_changed();
+        assert_eq!(next(&mut room, 21, &agents), Some(1));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod parse;
 pub mod registrar;
 pub mod reject;
 pub mod replaces;
+pub mod session_timer;
 pub mod status;
 pub mod stream;
 pub mod transaction;

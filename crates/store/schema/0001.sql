@@ -8,10 +8,17 @@ CREATE TABLE users (
     login TEXT NOT NULL, login_fold TEXT NOT NULL,
     short_number TEXT, role TEXT NOT NULL, language TEXT NOT NULL, away SMALLINT NOT NULL,
     ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL, may_call TEXT NOT NULL,
-    password_hash TEXT
+    deputy BIGINT, password_hash TEXT
 );
 CREATE UNIQUE INDEX users_login ON users (login_fold) WHERE removed_at IS NULL;
 CREATE UNIQUE INDEX users_short_number ON users (short_number) WHERE removed_at IS NULL;
+
+CREATE TABLE absences (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    user_id BIGINT NOT NULL, from_at BIGINT NOT NULL, until_at BIGINT NOT NULL, deputy BIGINT, note TEXT
+);
+CREATE INDEX absences_user ON absences (user_id);
+CREATE INDEX absences_until ON absences (until_at);
 
 CREATE TABLE sessions (
     id BIGINT PRIMARY KEY, user_id BIGINT NOT NULL, token_sha256 TEXT NOT NULL,
@@ -39,7 +46,7 @@ CREATE TABLE lines (
     number_typed TEXT NOT NULL, number_normal TEXT NOT NULL,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, channel TEXT, channel_fold TEXT,
     ring_timeout_secs BIGINT, recorded SMALLINT NOT NULL, callback_minutes BIGINT NOT NULL,
-    language TEXT NOT NULL, queue TEXT
+    language TEXT NOT NULL, queue TEXT, office_id BIGINT, reception TEXT NOT NULL
 );
 CREATE UNIQUE INDEX lines_number ON lines (number_normal) WHERE removed_at IS NULL;
 
@@ -47,6 +54,12 @@ CREATE TABLE skills (
     line_id BIGINT NOT NULL, user_id BIGINT NOT NULL, place BIGINT NOT NULL, level BIGINT NOT NULL,
     PRIMARY KEY (line_id, user_id)
 );
+
+CREATE TABLE offices (
+    id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
+    name TEXT NOT NULL, name_fold TEXT NOT NULL, hours TEXT NOT NULL
+);
+CREATE UNIQUE INDEX offices_name ON offices (name_fold) WHERE removed_at IS NULL;
 
 CREATE TABLE trunks (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
@@ -107,6 +120,22 @@ CREATE INDEX tasks_person ON tasks (person_id);
 CREATE INDEX tasks_organisation ON tasks (organisation_id);
 CREATE INDEX tasks_assignee ON tasks (assignee);
 
+-- A leaver's clients, handed over in one act: the order, who got how much, and where each thing went.
+CREATE TABLE hand_overs (
+    id BIGINT PRIMARY KEY, at BIGINT NOT NULL, done_by BIGINT NOT NULL, leaver BIGINT NOT NULL, note TEXT, idempotency_key TEXT
+);
+CREATE UNIQUE INDEX hand_overs_key ON hand_overs (done_by, idempotency_key);
+CREATE TABLE hand_over_shares (
+    hand_over_id BIGINT NOT NULL, successor BIGINT NOT NULL, place BIGINT NOT NULL, persons BIGINT NOT NULL,
+    organisations BIGINT NOT NULL, deals BIGINT NOT NULL, tasks BIGINT NOT NULL, obligations BIGINT NOT NULL,
+    PRIMARY KEY (hand_over_id, successor)
+);
+CREATE TABLE hand_over_items (
+    hand_over_id BIGINT NOT NULL, kind TEXT NOT NULL, item BIGINT NOT NULL, successor BIGINT NOT NULL,
+    PRIMARY KEY (hand_over_id, kind, item)
+);
+CREATE INDEX hand_over_items_item ON hand_over_items (kind, item);
+
 -- Append-only, the truth. The tables below are made from it in the same transaction, but for calls.snapshot: what recovery
 -- needs of a running call, and of one whose parties may not all have heard of its end.
 CREATE TABLE journal (
@@ -133,6 +162,10 @@ CREATE TABLE offers (
     PRIMARY KEY (call_id, attempt)
 );
 CREATE INDEX offers_agent ON offers (agent, call_id);
+
+-- What callers were told and chose before anybody's telephone rang; the fact itself stands in the journal too.
+CREATE TABLE receptions (event_id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, at BIGINT NOT NULL, opens_at BIGINT, step TEXT NOT NULL);
+CREATE INDEX receptions_call ON receptions (call_id);
 
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,

@@ -1,15 +1,21 @@
 //! Everything in one place.
 
 use crm::{
-    Base, Calls, Cards, DealData, DeviceData, Identification, Interactions, LineData, NoteData,
-    Obligations, OrganisationData, PersonData, Repository, Sessions, Settings, TaskData, TrunkData,
-    Users,
+    AbsenceData, Base, Calls, Cards, DealData, DeviceData, HandOvers, Identification, Interactions,
+    LineData, NoteData, Obligations, OfficeData, OrganisationData, PersonData, Repository,
+    Sessions, Settings, TaskData, TrunkData, Users,
 };
 
 use crate::Store;
 
 impl Base for Store {
     fn users(&self) -> &dyn Users {
+        self
+    }
+    fn absences(&self) -> &dyn Repository<AbsenceData> {
+        self
+    }
+    fn hand_overs(&self) -> &dyn HandOvers {
         self
     }
     fn sessions(&self) -> &dyn Sessions {
@@ -22,6 +28,9 @@ impl Base for Store {
         self
     }
     fn trunks(&self) -> &dyn Repository<TrunkData> {
+        self
+    }
+    fn offices(&self) -> &dyn Repository<OfficeData> {
         self
     }
     fn settings(&self) -> &dyn Settings {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use call::{Event, EventKind};
 use crm::{
-    Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, Recording, RecordingPause,
-    Result, Route,
+    Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, ReceptionStep, Recording,
+    RecordingPause, Result, Route,
 };
 use model::{CallId, DeviceId, Explanation, LineId, RecordingId, TrunkId, UserId, Utc};
 
@@ -110,6 +110,13 @@ fn decode_offer(row: &mut Row) -> std::result::Result<Offer, sqlx::Error> {
     })
 }
 
+fn decode_step(row: &mut Row) -> std::result::Result<ReceptionStep, sqlx::Error> {
+    Ok(ReceptionStep {
+        at: Utc::from_micros(row.int()?),
+        what: from_json(&row.text()?)?,
+    })
+}
+
 #[async_trait]
 impl Calls for Store {
     async fn read(&self, id: CallId) -> Result<Call> {
@@ -184,9 +191,15 @@ impl Calls for Store {
             .into_iter()
             .map(|mut row| decode_offer(&mut row))
             .collect();
+        let sql = "SELECT at, step FROM receptions WHERE call_id = $1 ORDER BY event_id";
+        let mut received = Vec::new();
+        for mut row in self.rows(sql, &args![id.0]).await? {
+            received.push(decode_step(&mut row).map_err(Failure::Database)?);
+        }
         Ok(Route {
             call: id,
             caller,
+            received,
             offers: offers.map_err(Failure::Database)?,
             queued,
             exhausted,

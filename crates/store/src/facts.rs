@@ -2,7 +2,7 @@
 //! them in the same transaction. Every statement can be given again without harm.
 
 use call::{Event, EventKind, Lead};
-use crm::Entry;
+use crm::{Entry, Reception};
 use model::{CallId, CallerIdentity, UserId};
 
 use crate::{
@@ -174,7 +174,9 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
             let end = word(end);
             into.push(OfferPatch { end: Some(end), ..OfferPatch::default() }.of(call, *agent));
         }
-        EventKind::ConversationStarted { recording: Some(file), .. } => into.push(Statement::new(
+        EventKind::Received { .. } | EventKind::MenuChosen { .. } => into.extend(received(event)),
+        EventKind::MessageStarted { recording: file }
+        | EventKind::ConversationStarted { recording: Some(file), .. } => into.push(Statement::new(
             "INSERT INTO recordings (id, call_id, file, started_at, ready, length_ms, bytes, gaps_ms, error) \
              VALUES ($1, $2, $3, $4, 0, 0, 0, 0, NULL) ON CONFLICT (call_id) DO NOTHING",
             args![writing.make_id(), call.0, file.as_str(), at],
@@ -216,6 +218,42 @@ fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
         )),
         _ => {}
     }
+}
+
+/// What the caller heard or chose before anybody's telephone rang.
+fn received(event: &Event) -> Option<Statement> {
+    let (what, opens_at) = match &event.kind {
+        EventKind::Received {
+            line,
+            closed,
+            instead,
+            opens_at,
+            ..
+        } => {
+            let what = Reception::Received {
+                line: *line,
+                closed: *closed,
+                instead: *instead,
+            };
+            (what, *opens_at)
+        }
+        EventKind::MenuChosen { keys, to } => {
+            let keys = keys.clone();
+            (Reception::Chosen { keys, to: *to }, None)
+        }
+        _ => return None,
+    };
+    Some(Statement::new(
+        "INSERT INTO receptions (event_id, call_id, at, opens_at, step) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (event_id) DO NOTHING",
+        args![
+            event.id.0,
+            event.call.0,
+            event.at.micros(),
+            opens_at.map(|it| it.micros()),
+            json(&what),
+        ],
+    ))
 }
 
 /// The caller became known after the call was routed, perhaps after it ended.

@@ -36,12 +36,18 @@ impl From<Failure> for crm::Error {
 }
 
 /// What must be unique: the index, the column as SQLite names it, and the field.
-const UNIQUE: [(&str, &str, &str); 5] = [
+const UNIQUE: [(&str, &str, &str); 7] = [
     ("users_login", "users.login_fold", "login"),
     ("users_short_number", "users.short_number", "short_number"),
     ("devices_auth_user", "devices.auth_user", "auth_user"),
     ("lines_number", "lines.number_normal", "number"),
     ("trunks_name", "trunks.name_fold", "name"),
+    ("offices_name", "offices.name_fold", "name"),
+    (
+        "hand_overs_key",
+        "hand_overs.idempotency_key",
+        "idempotency_key",
+    ),
 ];
 
 /// The error in the words of the domain.

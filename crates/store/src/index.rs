@@ -143,12 +143,10 @@ impl NumberIndex {
         }
     }
 
-    /// The user is nobody's manager any more.
-    pub(crate) fn manager_gone(&mut self, user: UserId) {
-        for client in self.clients.values_mut() {
-            if client.entry.manager == Some(user.0) {
-                client.entry.manager = None;
-            }
+    /// The client has this manager now.
+    pub(crate) fn hand_over(&mut self, who: Who, manager: i64) {
+        if let Some(client) = self.clients.get_mut(&who) {
+            client.entry.manager = Some(manager);
         }
     }
 

@@ -5,6 +5,7 @@
 //! that writes, and nothing is acknowledged before it is durable and memory knows it. No rule of
 //! routing, no rights beyond narrowing a list, and no protocol ever stands here.
 
+mod absence;
 mod base;
 mod call;
 mod card;
@@ -15,11 +16,13 @@ mod clock;
 mod connect;
 mod database;
 mod deal;
+mod deputy;
 mod device;
 mod dialect;
 mod dialogs;
 mod facts;
 mod failure;
+mod hand_over;
 mod identification;
 mod index;
 mod interaction;
@@ -30,10 +33,12 @@ mod memory;
 mod note;
 mod number;
 mod obligation;
+mod office;
 mod open_error;
 mod organisation;
 mod person;
 mod readers;
+mod reception;
 mod recording;
 mod repository;
 mod rights;

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use crm::{
     Error, LineData, LineFilter, LineSkill, Record, Result, fold, obligation::MOST_CALLBACK_MINUTES,
 };
-use model::{LineId, UserId};
+use model::{LineId, OfficeId, UserId};
 
 use crate::{
     check,
     database::{Row, Value, args},
     failure::Outcome,
     memory::Shared,
+    reception,
     repository::{Reader, Table, expect_there, within},
     select::{self, Order, Select},
     words::{from_json, from_word, json},
@@ -37,6 +38,8 @@ impl Table for LineData {
         "callback_minutes",
         "language",
         "queue",
+        "office_id",
+        "reception",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -76,6 +79,7 @@ impl Table for LineData {
                 )?;
             }
         }
+        reception::check(&self.reception)?;
         let mut users: Vec<UserId> = self.skills.iter().map(|it| it.user).collect();
         users.sort_unstable();
         if users.windows(2).any(|two| two[0] == two[1]) {
@@ -104,6 +108,8 @@ impl Table for LineData {
             self.callback_minutes,
             self.language.code(),
             self.queue.as_ref().map(json),
+            self.office.map(|it| it.0),
+            json(&self.reception),
         ]
     }
 
@@ -122,6 +128,8 @@ impl Table for LineData {
             callback_minutes: row.int()? as u32,
             language: from_word(&row.text()?)?,
             queue: row.opt_text()?.map(|it| from_json(&it)).transpose()?,
+            office: row.opt_int()?.map(OfficeId),
+            reception: from_json(&row.text()?)?,
             skills: Vec::new(),
         })
     }
@@ -165,6 +173,9 @@ impl Table for LineData {
         new: Option<&mut Self>,
     ) -> Outcome<()> {
         writing.directory_changed = true;
+        if let Some(line) = &new {
+            reception::expect_all(writing, id, line).await?;
+        }
         let overflow = new.as_ref().and_then(|line| line.queue?.overflow);
         if let Some(overflow) = overflow {
             if overflow.line.0 == id {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crm::{NormalNumber, Numbering};
-use model::{CallId, ClientRef, LineId, UserId, Utc};
+use model::{CallId, ClientRef, LineId, Utc};
 
 use crate::index::{Entry, NumberIndex, Who};
 
@@ -24,7 +24,8 @@ pub(crate) enum MemoryChange {
         numbers: Vec<NormalNumber>,
     },
     Removed(Who),
-    ManagerGone(UserId),
+    /// Each client has this manager now.
+    HandedOver(Vec<(Who, i64)>),
     OpenDeals {
         client: ClientRef,
         more: i64,
@@ -64,7 +65,11 @@ impl Memory {
                 numbers,
             } => self.index.put(who, entry, &numbers),
             MemoryChange::Removed(who) => self.index.remove(who),
-            MemoryChange::ManagerGone(user) => self.index.manager_gone(user),
+            MemoryChange::HandedOver(clients) => {
+                for (who, manager) in clients {
+                    self.index.hand_over(who, manager);
+                }
+            }
             MemoryChange::OpenDeals { client, more } => {
                 if let Some(person) = client.person {
                     self.index.open_deals(Who::Person(person.0), more);

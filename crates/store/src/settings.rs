@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use crm::{
-    DeviceData, LineData, PageRequest, Record, Repository, Resource, Result, Settings, TrunkData,
-    UserData,
+    DeviceData, LineData, OfficeData, PageRequest, Record, Repository, Resource, Result, Settings,
+    TrunkData, UserData,
 };
-use model::{Agent, Binding, Device, DeviceId, Directory, Line, Skill, Trunk};
+use model::{
+    Agent, Binding, Deputy, Device, DeviceId, Directory, Line, Office, OfficeId, Skill, Trunk,
+};
 
 use crate::{
     Store,
@@ -52,10 +54,18 @@ impl Settings for Store {
         let devices = self.all::<DeviceData>().await?;
         let lines = self.all::<LineData>().await?;
         let trunks = self.all::<TrunkData>().await?;
+        let offices = self.all::<OfficeData>().await?;
+        let deputies = users.iter().filter_map(|it| {
+            let (user, deputy) = (it.id, it.data.deputy?);
+            Some(Deputy { user, deputy })
+        });
         let mut directory = Directory {
+            deputies: deputies.collect(),
+            absences: self.absences_ahead().await?,
             agents: users.into_iter().filter_map(agent).collect(),
             devices: devices.into_iter().map(device).collect(),
             trunks: trunks.into_iter().map(trunk).collect(),
+            offices: offices.into_iter().map(office).collect(),
             ..Directory::default()
         };
         for Record { id, data, .. } in lines {
@@ -75,6 +85,8 @@ impl Settings for Store {
                 recorded: data.recorded,
                 language: data.language,
                 queue: data.queue,
+                office: data.office,
+                reception: data.reception,
             });
         }
         Ok(directory)
@@ -141,6 +153,15 @@ fn device(device: Record<DeviceId, DeviceData>) -> Device {
         media_source: data.media_source,
         number: data.number,
         ring_after_secs: data.ring_after_secs,
+    }
+}
+
+fn office(office: Record<OfficeId, OfficeData>) -> Office {
+    let OfficeData { name, hours } = office.data;
+    Office {
+        id: office.id,
+        name,
+        hours,
     }
 }
 

@@ -7,8 +7,10 @@ use model::UserId;
 use crate::{
     Store, check,
     database::{Row, Value, args},
+    deputy,
     failure::{Failure, Outcome},
-    memory::{MemoryChange, Shared},
+    hand_over,
+    memory::Shared,
     repository::{Reader, Table, fetch},
     select::{Order, Select},
     words::{from_word, word},
@@ -31,6 +33,7 @@ impl Table for UserData {
         "ring_timeout_secs",
         "wrap_up_secs",
         "may_call",
+        "deputy",
     ];
     const ORDER: Order = Order::Name("name_fold");
 
@@ -69,6 +72,7 @@ impl Table for UserData {
             self.ring_timeout_secs,
             self.wrap_up_secs,
             word(&self.may_call),
+            self.deputy.map(|it| it.0),
         ]
     }
 
@@ -87,6 +91,7 @@ impl Table for UserData {
             ring_timeout_secs: row.int()? as u32,
             wrap_up_secs: row.int()? as u32,
             may_call: from_word(&row.text()?)?,
+            deputy: row.opt_int()?.map(UserId),
         })
     }
 
@@ -105,12 +110,20 @@ impl Table for UserData {
     async fn save_rest(
         writing: &mut Writing,
         id: i64,
-        _old: Option<&Self>,
+        old: Option<&Self>,
         new: Option<&mut Self>,
     ) -> Outcome<()> {
         writing.directory_changed = true;
-        if new.is_some() {
-            return Ok(());
+        if let Some(new) = new {
+            let new = new
+                .deputy
+                .filter(|it| old.and_then(|old| old.deputy) != Some(*it));
+            let from_now_on = (writing.now.micros(), i64::MAX);
+            return deputy::expect_sound(writing, id, new.map(|it| it.0), from_now_on).await;
+        }
+        let held = hand_over::holdings(&mut Reader::Writing(writing), id).await?;
+        if !held.is_empty() {
+            return Err(Error::StillHolds(held).into());
         }
         let now = writing.now.micros();
         for sql in [
@@ -122,13 +135,12 @@ impl Table for UserData {
         }
         for sql in [
             "UPDATE devices SET version = version + 1, updated_at = $1, removed_at = $1 WHERE user_id = $2 AND removed_at IS NULL",
-            "UPDATE persons SET version = version + 1, updated_at = $1, manager = NULL WHERE manager = $2",
-            "UPDATE organisations SET version = version + 1, updated_at = $1, manager = NULL WHERE manager = $2",
-            "UPDATE deals SET version = version + 1, updated_at = $1, manager = NULL WHERE manager = $2",
+            "UPDATE users SET version = version + 1, updated_at = $1, deputy = NULL WHERE deputy = $2",
+            "UPDATE absences SET version = version + 1, updated_at = $1, deputy = NULL WHERE deputy = $2 AND removed_at IS NULL",
+            "UPDATE absences SET version = version + 1, updated_at = $1, removed_at = $1 WHERE user_id = $2 AND removed_at IS NULL",
         ] {
             writing.conn.execute(sql, &args![now, id]).await?;
         }
-        writing.learnt.push(MemoryChange::ManagerGone(UserId(id)));
         Ok(())
     }
 }
@@ -177,6 +189,29 @@ impl Change for SetAway {
     }
 }
 
+struct SetDeputy {
+    user: UserId,
+    deputy: Option<UserId>,
+}
+
+#[async_trait]
+impl Change for SetDeputy {
+    type Output = ();
+
+    async fn apply(&self, writing: &mut Writing) -> Outcome<()> {
+        fetch::<UserData>(&mut Reader::Writing(writing), self.user).await?;
+        let deputy = self.deputy.map(|it| it.0);
+        let from_now_on = (writing.now.micros(), i64::MAX);
+        deputy::expect_sound(writing, self.user.0, deputy, from_now_on).await?;
+        let sql =
+            "UPDATE users SET version = version + 1, updated_at = $1, deputy = $2 WHERE id = $3";
+        let values = args![writing.now.micros(), deputy, self.user.0];
+        writing.conn.execute(sql, &values).await?;
+        writing.directory_changed = true;
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Users for Store {
     async fn set_password(&self, user: UserId, hash: &str) -> Result<()> {
@@ -206,5 +241,9 @@ impl Users for Store {
 
     async fn set_away(&self, user: UserId, away: bool) -> Result<()> {
         self.write(SetAway { user, away }).await
+    }
+
+    async fn set_deputy(&self, user: UserId, deputy: Option<UserId>) -> Result<()> {
+        self.write(SetDeputy { user, deputy }).await
     }
 }

@@ -36,6 +36,7 @@ impl Switch {
             }
             Purpose::Invite => match (self.is_trunk(key), response.is_final()) {
                 (false, false) => self.device_progress(now, key, response),
+                (false, true) if response.status == 422 && self.ring_again(now, key, response) => {}
                 (false, true) => self.device_refused(now, key, offer_end(response.status)),
                 (true, false) => self.trunk_progress(now, key, response),
                 (true, true) => self.trunk_refused(now, key, response),
@@ -49,6 +50,7 @@ impl Switch {
                 }
             }
             Purpose::Notify if response.is_final() => self.legs.forget_client(client),
+            Purpose::Refresh => self.refreshed(now, key, client, response),
             Purpose::Bye | Purpose::Probe | Purpose::Notify => {}
         }
     }
@@ -62,6 +64,7 @@ impl Switch {
             Some((key, Purpose::Invite)) => self.device_refused(now, key, OfferEnd::Unreachable),
             Some((key, Purpose::Bye)) => self.forget_leg(key),
             Some((_, Purpose::Probe | Purpose::Notify)) => self.legs.forget_client(client),
+            Some((key, Purpose::Refresh)) => self.refresh_unanswered(now, key, client),
             None => self.trunk_unanswered(now, client),
         }
     }
@@ -107,6 +110,7 @@ impl Switch {
         }
         self.legs.set_dialog(key, dialog);
         self.legs.set_phase(key, Phase::Confirmed);
+        self.take_timer(now, key, response);
         if let Phase::Cancelling(_) = phase {
             // The 200 crossed our CANCEL.
             if !mutant!("crossing_answer") {

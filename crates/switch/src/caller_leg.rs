@@ -4,7 +4,7 @@ use call::{Cause, LegNo, OfferEnd};
 use media::LegKey;
 use model::{CallId, Now};
 use sip::{
-    Method, Name, Uri,
+    Method, Name, Request, Uri,
     transaction::{Path, ServerKey, Transport},
 };
 
@@ -52,6 +52,7 @@ impl Switch {
 
     /// The same for whoever dialled.
     pub(crate) fn answer_leg(&mut self, now: Now, key: LegKey) {
+        let description = self.describe_to_caller(key);
         let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
@@ -61,12 +62,14 @@ impl Switch {
         let mut response = dialog.response(&leg.invite, 200);
         response.headers.push(Name::Allow, ALLOW);
         response.headers.push(Name::ContentType, SDP);
-        response.body.clone_from(&leg.media.answer);
+        response.body = description;
         dialog.confirm(&response);
+        let invite = leg.invite.clone();
         leg.phase = Phase::AwaitingAck {
             server,
             leaving: false,
         };
+        self.grant_timer(now, key, &invite, &mut response);
         self.respond(now.mono, server, response);
     }
 
@@ -117,19 +120,14 @@ impl Switch {
         }
     }
 
-    /// The ACK of our 200.
-    pub(crate) fn caller_acked(&mut self, now: Now, server: ServerKey) {
+    /// The ACK of our 200, to the INVITE or to a later one that left the offer to us.
+    pub(crate) fn caller_acked(&mut self, now: Now, server: ServerKey, ack: &Request) {
         let Some(key) = self.legs.by_server(server) else {
             return;
         };
-        let Some(leg) = self.legs.find_mut(key) else {
-            return;
-        };
-        if let Phase::AwaitingAck { leaving, .. } = leg.phase {
-            self.legs.set_phase(key, Phase::Confirmed);
-            if leaving {
-                self.drop_leg(now, key);
-            }
+        let understood = self.take_answer_in_ack(now, key, server, ack);
+        if !self.acknowledged(now, key, server) && !understood {
+            self.lose_leg(now, key, Cause::MediaFailed);
         }
     }
 
@@ -138,18 +136,36 @@ impl Switch {
         let Some(key) = self.legs.by_server(server) else {
             return;
         };
-        let Some(leg) = self.legs.find_mut(key) else {
+        let reoffered = self.legs.answer_came(key, server);
+        let Some(leg) = self.legs.find(key) else {
             return;
         };
-        let (call, no) = (leg.call, leg.no);
-        if let Phase::AwaitingAck { leaving, .. } = leg.phase {
-            self.legs.set_phase(key, Phase::Confirmed);
-            if leaving {
-                self.drop_leg(now, key);
-            } else {
-                self.tell_call(now, call, call::Input::LegLost(no, Cause::SignallingLost));
-            }
+        let first = leg.server() == Some(server);
+        if !self.acknowledged(now, key, server) && (first || reoffered) {
+            self.lose_leg(now, key, Cause::SignallingLost);
         }
+    }
+
+    /// The caller's INVITE is over; true if the leg was to end as soon as it is.
+    fn acknowledged(&mut self, now: Now, key: LegKey, server: ServerKey) -> bool {
+        let Some(leg) = self.legs.find(key) else {
+            return false;
+        };
+        let Phase::AwaitingAck {
+            server: of,
+            leaving,
+        } = leg.phase
+        else {
+            return false;
+        };
+        if of != server {
+            return false;
+        }
+        self.legs.set_phase(key, Phase::Confirmed);
+        if leaving {
+            self.drop_leg(now, key);
+        }
+        leaving
     }
 
     /// Ends a leg, whatever its state, unless the other side has ended it.
@@ -192,7 +208,10 @@ impl Switch {
         let Some(dialog) = &mut leg.dialog else {
             return;
         };
-        let bye = dialog.create_request(Method::Bye);
+        let mut bye = dialog.create_request(Method::Bye);
+        if let Some(reason) = leg.reason {
+            bye.headers.push(Name::Reason, reason);
+        }
         let path = dialog.target_path();
         self.legs.set_phase(key, Phase::Leaving);
         let client = self.transactions.request(now.mono, path, bye);

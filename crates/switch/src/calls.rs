@@ -194,6 +194,13 @@ impl Switch {
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
             Wish::Place { failed } => return Some(self.place(now, id, &failed)),
+            Wish::AnswerLine => {
+                return Some(call::Input::MayAnswer(self.snapshot_of_answered(id)));
+            }
+            Wish::Choose { keys } => return Some(self.choose(now, id, &keys)),
+            Wish::Turn { line } => return Some(self.turn(now, line)),
+            Wish::Hush => self.hush(id),
+            Wish::RecordMessage { file } => self.record_message(id, file),
             Wish::EnterQueue(turn) => return Some(self.enter_queue(id, turn)),
             Wish::Wait(turn) => self.wait(id, turn),
             Wish::LeaveQueue => self.waiting.leave(id),
@@ -236,14 +243,15 @@ impl Switch {
         let Some(Origin::Inbound(inbound)) = self.calls.origin(id) else {
             return nobody();
         };
-        let line = inbound.line;
+        let service = inbound.service;
+        let line = service.line;
         let question = Question {
             line,
             caller: Some(caller),
             tried,
         };
         let mut decision = self.agents.decide(now, &question);
-        let help = inbound.queue.and_then(|queue| queue.overflow);
+        let help = service.queue.and_then(|queue| queue.overflow);
         let helps = help.is_some_and(|help| self.agents.serve(help.line));
         decision.qualified |= helps;
         if let (true, Some(line)) = (decision.candidates.is_empty(), self.overflow(now, id)) {

@@ -3,14 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use call::{LegNo, OfferEnd, Origin, Ready};
-use media::{Codec, SourceRule, Terms};
+use media::{SourceRule, Terms};
 use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
 use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding, transaction::Path};
 
 use crate::{
+    delayed_offer::preferring,
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
+    session_timer::Session,
     switch::Switch,
 };
 
@@ -140,10 +142,13 @@ impl Switch {
             invite,
             dialog: None,
             media: LegMedia::new(session, source),
+            reason: None,
             hang_up: None,
             held: false,
             challenged: false,
             clients: Vec::new(),
+            session: Session::default(),
+            wake: None,
         });
         Some(no)
     }
@@ -194,6 +199,7 @@ impl Switch {
         headers.push(Name::Contact, &format!("<{}>", self.our_contact(path)));
         headers.push(Name::Allow, ALLOW);
         headers.push(Name::UserAgent, &self.settings.product);
+        self.ask_for_timer(&mut invite, None);
         invite
     }
 
@@ -206,10 +212,7 @@ impl Switch {
         let theirs = theirs
             .and_then(|leg| leg.media.negotiated.as_ref())
             .map(|n| n.codec);
-        let codecs = match theirs {
-            Some(Codec::Pcmu) => [Codec::Pcmu, Codec::Pcma],
-            _ => [Codec::Pcma, Codec::Pcmu],
-        };
+        let codecs = preferring(theirs);
         let Some(key) = self.legs.key_of(call, no) else {
             return;
         };

@@ -1,6 +1,6 @@
 //! Requests within a dialog, and OPTIONS: all answered by us, none crosses to the other leg.
 
-use media::{LegKey, Sdp, Terms, plane::Command};
+use media::{LegKey, Sdp, Terms};
 use model::Now;
 use sip::{
     Method, Name, Request,
@@ -10,10 +10,12 @@ use sip::{
 
 use crate::{
     caller_leg::gave_up,
+    delayed_offer::crosses_offer,
     leg::Phase,
     media_paths::SDP,
     refusal::{ALLOW, bad_extension},
     screening::warning,
+    session_timer::interval_too_small,
     switch::Switch,
 };
 
@@ -36,6 +38,9 @@ impl Switch {
         }
         self.follow_request(key, path);
         if let Some(response) = bad_extension(request) {
+            return self.respond(now.mono, server, response);
+        }
+        if let Some(response) = interval_too_small(request) {
             return self.respond(now.mono, server, response);
         }
         match request.method {
@@ -113,6 +118,7 @@ impl Switch {
         let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
+        let crosses = crosses_offer(leg, request);
         let Some(dialog) = &mut leg.dialog else {
             return;
         };
@@ -122,7 +128,8 @@ impl Switch {
             return self.respond(now.mono, server, response);
         }
         if request.body.is_empty() && request.method == Method::Update {
-            let response = dialog.response(request, 200);
+            let mut response = dialog.response(request, 200);
+            self.grant_timer(now, key, request, &mut response);
             return self.respond(now.mono, server, response);
         }
         if let Phase::Incoming(_) = leg.phase {
@@ -131,18 +138,20 @@ impl Switch {
             response.headers.push(Name::RetryAfter, "2");
             return self.respond(now.mono, server, response);
         }
+        if crosses {
+            let response = dialog.response(request, 491);
+            return self.respond(now.mono, server, response);
+        }
+        if request.body.is_empty() {
+            return self.offer_again(now, server, key, request);
+        }
         let session = &mut leg.media.session;
         let answered =
             Sdp::parse(&request.body).and_then(|offer| session.answer(&offer, Terms::default()));
         let (answer, negotiated) = match answered {
             Ok(answered) => answered,
             Err(error) => {
-                let status = if request.body.is_empty() {
-                    488
-                } else {
-                    error.sip_status()
-                };
-                let mut response = dialog.response(request, status);
+                let mut response = dialog.response(request, error.sip_status());
                 response
                     .headers
                     .push(Name::Warning, &warning(304, &error.to_string()));
@@ -153,16 +162,8 @@ impl Switch {
         response.headers.push(Name::ContentType, SDP);
         response.body = answer.to_string().into_bytes();
         dialog.confirm(&response);
-        let held = negotiated.is_hold();
-        leg.media.negotiated = Some(negotiated);
-        let (call, no, was_held) = (leg.call, leg.no, leg.held);
-        leg.held = held;
+        self.grant_timer(now, key, request, &mut response);
         self.respond(now.mono, server, response);
-        self.settle_source(key);
-        self.set_remote(key);
-        if held != was_held {
-            self.order(Command::Hold { leg: key, held });
-            self.tell_call(now, call, call::Input::Held { leg: no, held });
-        }
+        self.take_session(now, key, negotiated);
     }
 }

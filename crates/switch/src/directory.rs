@@ -3,11 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
 
-use model::{Agent, Device, DeviceId, Line, LineId, Now, Trunk, TrunkId, TrunkOutbound, UserId};
+use model::{
+    Agent, Device, DeviceId, Line, LineId, Now, OfficeId, Trunk, TrunkId, TrunkOutbound, UserId,
+};
+use routing::OfficeHours;
 
 use crate::switch::Switch;
 
@@ -15,6 +19,8 @@ impl Switch {
     pub(crate) fn set_directory(&mut self, now: Now, directory: Arc<model::Directory>) {
         self.directory = Index::new(directory);
         let records = self.directory.records();
+        self.agents
+            .set_absences(now, &records.deputies, &records.absences);
         self.agents.update(now, &records.agents, &records.skills);
         // Skills may have changed.
         self.waiting.agents_changed();
@@ -36,7 +42,8 @@ pub(crate) struct Index {
     lines: HashMap<LineId, usize>,
     numbers: HashMap<String, usize>,
     of_user: BTreeMap<UserId, Vec<DeviceId>>,
-    short_numbers: HashMap<String, usize>,
+    short_numbers: BTreeMap<String, usize>,
+    hours: BTreeMap<OfficeId, OfficeHours>,
     /// Somebody has a telephone elsewhere.
     pub(crate) has_elsewhere: bool,
 }
@@ -65,6 +72,11 @@ impl Index {
             for alias in &line.aliases {
                 index.numbers.entry(alias.clone()).or_insert(place);
             }
+        }
+        for office in &directory.offices {
+            // A zone that is not known was refused when it was to be stored.
+            let hours = OfficeHours::new(&office.hours);
+            index.hours.extend(hours.map(|hours| (office.id, hours)));
         }
         index.directory = directory;
         index
@@ -105,6 +117,23 @@ impl Index {
         self.directory
             .agents
             .get(*self.short_numbers.get(short_number)?)
+    }
+
+    /// Who has this short number.
+    pub(crate) fn short_number(&self, number: &str) -> Option<UserId> {
+        Some(self.colleague(number)?.user)
+    }
+
+    /// Whether a longer short number begins with these digits.
+    pub(crate) fn begins_short_number(&self, digits: &str) -> bool {
+        let from = (Bound::Excluded(digits), Bound::Unbounded);
+        let next = self.short_numbers.range::<str, _>(from).next();
+        next.is_some_and(|(number, _)| number.starts_with(digits))
+    }
+
+    /// The hours of an office.
+    pub(crate) fn hours(&self, office: OfficeId) -> Option<&OfficeHours> {
+        self.hours.get(&office)
     }
 
     /// Trunks by which calls leave, in the order in which they are tried.
@@ -210,6 +239,8 @@ mod tests {
             recorded: true,
             language: model::Language::Russian,
             queue: None,
+            office: None,
+            reception: model::Reception::default(),
         };
         let index = Index::new(Arc::new(model::Directory {
             lines: vec![line],

@@ -1,6 +1,9 @@
 //! One leg: a dialog with a caller or a device, and its media.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use call::LegNo;
 use media::{LegKey, LocalSession, Negotiated, SourceRule};
@@ -10,6 +13,8 @@ use sip::{
     dialog::{Dialog, DialogKey},
     transaction::{ClientKey, Path, ServerKey},
 };
+
+use crate::session_timer::Session;
 
 /// Whose leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub(crate) struct Leg {
     pub(crate) invite: Request,
     pub(crate) dialog: Option<Dialog>,
     pub(crate) media: LegMedia,
+    /// What our BYE says of the reason (RFC 3326).
+    pub(crate) reason: Option<&'static str>,
     /// A BYE whose 200 waits until the end is in the journal.
     pub(crate) hang_up: Option<(ServerKey, Request)>,
     /// The other side put us on hold.
@@ -68,6 +75,10 @@ pub(crate) struct Leg {
     pub(crate) challenged: bool,
     /// Requests of ours that have no final answer yet.
     pub(crate) clients: Vec<ClientKey>,
+    /// How long the session lives without a refresh.
+    pub(crate) session: Session,
+    /// When the leg is looked at next.
+    pub(crate) wake: Option<Duration>,
 }
 
 impl Leg {
@@ -86,8 +97,10 @@ pub(crate) struct LegMedia {
     pub(crate) session: LocalSession,
     pub(crate) source: SourceRule,
     pub(crate) negotiated: Option<Negotiated>,
-    /// Our answer to the caller's offer, as it goes out with the 200.
+    /// Our answer to the caller's offer, or our offer to a caller who made none, as it goes out with the 200.
     pub(crate) answer: Vec<u8>,
+    /// The INVITE whose 2xx carries an offer of ours; its ACK brings the answer.
+    pub(crate) unanswered: Option<ServerKey>,
     pub(crate) state: MediaState,
 }
 
@@ -111,6 +124,8 @@ pub(crate) enum Purpose {
     Probe,
     /// Tells how a transfer goes.
     Notify,
+    /// Keeps the session alive (RFC 4028).
+    Refresh,
 }
 
 /// All legs, found by what messages and calls name them.
@@ -123,6 +138,7 @@ pub(crate) struct Legs {
     clients: HashMap<ClientKey, (LegKey, Purpose)>,
     /// Dialogs over connections, by the number of the connection; 0 for those whose connection broke.
     flows: BTreeSet<(u64, LegKey)>,
+    wakes: BTreeSet<(Duration, LegKey)>,
     last_key: u64,
 }
 
@@ -155,12 +171,18 @@ impl Legs {
     /// Forgets the leg and every name it had.
     pub(crate) fn remove(&mut self, key: LegKey) -> Option<Leg> {
         let leg = self.table.remove(&key)?;
+        if let Some(at) = leg.wake {
+            self.wakes.remove(&(at, key));
+        }
         self.of_call.remove(&(leg.call, leg.no));
         if let Some(dialog) = &leg.dialog {
             self.dialogs.remove(dialog.key());
             self.flows.remove(&(dialog.target_path().flow, key));
         }
         if let Some(server) = leg.server() {
+            self.servers.remove(&server);
+        }
+        if let Some(server) = leg.media.unanswered {
             self.servers.remove(&server);
         }
         for client in &leg.clients {
@@ -215,6 +237,52 @@ impl Legs {
                 leg.clients.retain(|open| *open != client);
             }
         }
+    }
+
+    /// The 2xx to this INVITE carries an offer of ours.
+    pub(crate) fn await_answer(&mut self, key: LegKey, server: ServerKey) {
+        if let Some(leg) = self.table.get_mut(&key) {
+            leg.media.unanswered = Some(server);
+            self.servers.insert(server, key);
+        }
+    }
+
+    /// The ACK of this INVITE came; whether an answer was to be in it.
+    pub(crate) fn answer_came(&mut self, key: LegKey, server: ServerKey) -> bool {
+        let Some(leg) = self.table.get_mut(&key) else {
+            return false;
+        };
+        let awaited = leg.media.unanswered == Some(server);
+        if awaited {
+            leg.media.unanswered = None;
+            if leg.server() != Some(server) {
+                self.servers.remove(&server);
+            }
+        }
+        awaited
+    }
+
+    /// When the first leg is to be looked at.
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// A leg that is to be looked at now; it is so until it is rescheduled.
+    pub(crate) fn due(&self, now: Duration) -> Option<LegKey> {
+        let (at, key) = self.wakes.first()?;
+        (*at <= now).then_some(*key)
+    }
+
+    /// The leg's timers have changed.
+    pub(crate) fn reschedule(&mut self, key: LegKey) {
+        let Some(leg) = self.table.get_mut(&key) else {
+            return;
+        };
+        let next = leg.session.next();
+        if let Some(old) = std::mem::replace(&mut leg.wake, next) {
+            self.wakes.remove(&(old, key));
+        }
+        self.wakes.extend(next.map(|at| (at, key)));
     }
 
     /// The leg goes on in another call, under another number.

@@ -95,11 +95,29 @@ impl Switch {
             self.order(Command::StartRecording {
                 conversation,
                 client: a,
-                agent: b,
+                agent: Some(b),
                 file,
                 law,
             });
         }
+    }
+
+    /// Records what the caller alone says.
+    pub(crate) fn record_message(&mut self, call: CallId, file: String) {
+        let Some(client) = self.legs.key_of(call, LegNo::CALLER) else {
+            return;
+        };
+        let negotiated = self
+            .legs
+            .find(client)
+            .and_then(|leg| leg.media.negotiated.as_ref());
+        self.order(Command::StartRecording {
+            conversation: conversation(call),
+            client,
+            agent: None,
+            law: negotiated.map_or(Codec::Pcma, |negotiated| negotiated.codec),
+            file,
+        });
     }
 
     /// Joins the client with another agent; the recording, if there is one, goes on with that agent.
@@ -254,14 +272,20 @@ impl LegMedia {
             source,
             negotiated: None,
             answer: Vec::new(),
+            unanswered: None,
             state: MediaState::Open,
         }
     }
 
     /// Takes the answer to our offer.
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<&Negotiated, media::SdpError> {
-        let negotiated = self.session.accept_answer(&Sdp::parse(body)?)?;
+        let negotiated = self.read_answer(body)?;
         Ok(self.negotiated.insert(negotiated))
+    }
+
+    /// What the answer to our offer agrees on.
+    pub(crate) fn read_answer(&self, body: &[u8]) -> Result<Negotiated, media::SdpError> {
+        self.session.accept_answer(&Sdp::parse(body)?)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::{io::Output, switch::Switch};
 /// The methods that we understand (RFC 3261 §20.5).
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, INFO, REGISTER";
 
+/// The extensions that we understand (RFC 3261 §20.37).
+const EXTENSIONS: [&str; 1] = ["timer"];
+
 /// What an administrator is told of a refused request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Why {
@@ -90,7 +93,9 @@ pub(crate) fn method_not_allowed(request: &Request) -> Response {
 
 /// 420 with the options that we do not have (RFC 3261 §8.2.2.3); none if nothing is required.
 pub(crate) fn bad_extension(request: &Request) -> Option<Response> {
-    let required: Vec<&str> = request.headers.all(&Name::Require).collect();
+    let required = request.headers.all(&Name::Require);
+    let known = |option: &&str| EXTENSIONS.iter().any(|it| it.eq_ignore_ascii_case(option));
+    let required: Vec<&str> = required.filter(|option| !known(option)).collect();
     if required.is_empty() {
         return None;
     }

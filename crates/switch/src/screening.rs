@@ -13,6 +13,7 @@ use crate::{
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
     registration::account_in,
+    session_timer::{Session, interval_too_small},
     switch::Switch,
 };
 
@@ -50,6 +51,9 @@ impl Switch {
                 "it requires an extension",
                 "switch the extension off at the sender",
             );
+        }
+        if let Some(response) = interval_too_small(invite) {
+            return no(response, "its session timer is too short", "none needed");
         }
         if self.draining {
             return no(invite.reply(503), "the process is stopping", "none needed");
@@ -141,8 +145,7 @@ impl Switch {
             line: line.id,
             from: calling_number(&invite, trunk.trusted_identity),
             to: self.called(trunk, &invite),
-            recorded: line.recorded,
-            queue: line.queue,
+            service: self.service(now, line),
         };
         let side = Side::Trunk(trunk.id);
         if let Some(id) = self.begin_caller(now, from, invite, side, trunk_source(trunk)) {
@@ -188,10 +191,13 @@ impl Switch {
             media: LegMedia::new(session, source),
             elsewhere: false,
             invite,
+            reason: None,
             hang_up: None,
             held: false,
             challenged: false,
             clients: Vec::new(),
+            session: Session::default(),
+            wake: None,
         };
         self.legs.insert(leg);
         if let Err(refused) = self.begin_caller_dialog(key) {
@@ -238,9 +244,12 @@ impl Switch {
         }
     }
 
-    /// Makes our answer to the caller's offer; the refusal if there is none.
+    /// Makes our answer to the caller's offer, if there is one; the refusal if there is none.
     pub(crate) fn answer_caller_offer(&mut self, key: media::LegKey) -> Option<Refused> {
         let leg = self.legs.find_mut(key)?;
+        if leg.invite.body.is_empty() {
+            return None;
+        }
         let answered = Sdp::parse(&leg.invite.body)
             .and_then(|offer| leg.media.session.answer(&offer, media::Terms::default()));
         match answered {
@@ -267,22 +276,10 @@ impl Switch {
     }
 }
 
-/// Only SDP is understood, and an offer must be there (RFC 3261 §21.4.13, §21.4.26).
+/// Only SDP is understood (RFC 3261 §21.4.13). Without a body the offer is ours to make.
 pub(crate) fn check_body(invite: &Request) -> Result<(), Box<Refused>> {
     if invite.body.is_empty() {
-        let mut response = invite.reply(488);
-        response.headers.push(
-            Name::Warning,
-            &warning(399, "an INVITE without SDP is not supported"),
-        );
-        let remedy = "let the sender put its offer into the INVITE";
-        return Err(Box::new((
-            response,
-            Why {
-                reason: "an INVITE without SDP",
-                remedy,
-            },
-        )));
+        return Ok(());
     }
     if !invite
         .content_type()

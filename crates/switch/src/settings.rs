@@ -23,6 +23,8 @@ pub struct Settings {
     pub nonce_lifetime: Duration,
     /// Registrations, in seconds: shortest, default and longest.
     pub register_secs: RegisterSecs,
+    /// How long the sessions that we begin live without a refresh (RFC 4028), in seconds, at least 90; 0: we ask for no end.
+    pub session_expires_secs: u32,
     /// What is refused beyond which number.
     pub limits: Limits,
 }
@@ -70,6 +72,7 @@ impl Default for Settings {
                 default: 300,
                 longest: 3_600,
             },
+            session_expires_secs: 1_800,
             limits: Limits {
                 calls: 5_000,
                 transactions: 50_000,

@@ -51,6 +51,11 @@ impl Stranded {
 impl Switch {
     /// A request of ours could not be carried to the other side.
     pub(crate) fn unreachable(&mut self, now: Now, client: ClientKey) {
+        if let Some((key, Purpose::Refresh)) = self.legs.by_client(client) {
+            // The telephone may come back by another connection.
+            self.legs.forget_client(client);
+            return self.refresh_failed(now, key);
+        }
         if let Some((key, Purpose::Invite)) = self.legs.by_client(client) {
             if let Some(leg) = self.legs.find(key) {
                 if let Side::Device(device) = leg.side {

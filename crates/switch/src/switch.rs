@@ -254,7 +254,7 @@ impl Switch {
                     _ => self.refuse_method(now, from, &request),
                 }
             }
-            Event::Ack { server, .. } => self.caller_acked(now, server),
+            Event::Ack { server, request } => self.caller_acked(now, server, &request),
             Event::Cancel { server, .. } => self.caller_cancelled(now, server),
             Event::NoAck { server } => self.caller_never_acked(now, server),
             Event::Response {
@@ -309,19 +309,21 @@ impl Switch {
         self.waiting.handle_timers(now.mono);
         self.expire_bindings(now);
         self.watch_timers(now);
+        self.leg_timers(now);
         while let Some(call) = self.calls.due(now.mono) {
             self.tell_call(now, call, call::Input::Timer);
         }
     }
 
     fn wake(&self) -> Output {
-        let timers: [(Option<Duration>, &'static str); 6] = [
+        let timers: [(Option<Duration>, &'static str); 7] = [
             (self.transactions.next_timer(), "transaction"),
             (self.agents.next_timer(), "wrap-up"),
             (self.waiting.next_timer(), "queue"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
             (self.trunk_watch.next(), "trunk"),
+            (self.legs.next_wake(), "session"),
         ];
         let next = timers
             .into_iter()

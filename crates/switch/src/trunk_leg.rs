@@ -12,7 +12,7 @@ use sip::{
 };
 
 use crate::{
-    leg::{Leg, Phase, Side},
+    leg::{Phase, Side},
     media_paths::{SDP, conversation, trunk_source},
     switch::Switch,
 };
@@ -164,6 +164,9 @@ impl Switch {
         if matches!(response.status, 401 | 407) && self.give_credentials(now, key, response) {
             return;
         }
+        if response.status == 422 && self.ring_again(now, key, response) {
+            return;
+        }
         let (cause, elsewhere) = cause_of(response.status);
         self.trunk_failed(now, key, cause, elsewhere);
     }
@@ -189,34 +192,62 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return false;
         };
-        let (Phase::Calling(client), Side::Trunk(trunk), false) =
-            (leg.phase, leg.side, leg.challenged)
-        else {
+        let (Side::Trunk(trunk), false) = (leg.side, leg.challenged) else {
             return false;
         };
-        let (call, no, path) = (leg.call, leg.no, leg.path);
         let outbound = self.directory.trunk(trunk);
         let outbound = outbound.and_then(|trunk| trunk.outbound.as_ref());
         let Some(credentials) = outbound.and_then(|outbound| outbound.credentials.clone()) else {
             return false;
         };
-        let Some(mut invite) = with_credentials(leg, response, &credentials, &self.tokens.tag())
-        else {
+        let mut invite = leg.invite.clone();
+        let of = (Method::Invite, invite.uri.to_string());
+        let cnonce = self.tokens.tag();
+        let answer = answer_to_challenge(response, &credentials, (of.0, &of.1), &cnonce);
+        let Some((name, value)) = answer else {
             return false;
         };
+        invite.headers.push(name, &value);
+        if let Some(leg) = self.legs.find_mut(key) {
+            leg.challenged = true;
+        }
+        self.invite_anew(now, key, invite)
+    }
+
+    /// Sends an INVITE again that was refused for what is mended now (RFC 3261 §8.1.3.5). One by a trunk is stored before.
+    /// False if nobody wants an answer any more.
+    pub(crate) fn invite_anew(&mut self, now: Now, key: LegKey, mut invite: Request) -> bool {
+        let Some(leg) = self.legs.find(key) else {
+            return false;
+        };
+        let (Phase::Calling(client), Some(cseq)) = (leg.phase, invite.cseq()) else {
+            return false;
+        };
+        let (call, leg, side, path) = (leg.call, leg.no, leg.side, leg.path);
+        let cseq = CSeq {
+            number: cseq.number + 1,
+            method: Method::Invite,
+        };
+        invite.headers.remove_first(&Name::Via);
+        invite.headers.set(Name::CSeq, &cseq.to_string());
         self.transactions.prepare(&path, &mut invite);
         self.legs.forget_client(client);
         self.legs.set_phase(key, Phase::Prepared);
         if let Some(leg) = self.legs.find_mut(key) {
             leg.invite = invite;
-            leg.challenged = true;
         }
-        let challenged = call::Input::LegChallenged {
-            leg: no,
-            trunk,
-            snapshot: self.snapshot(call),
-        };
-        self.tell_call(now, call, challenged);
+        match side {
+            Side::Trunk(trunk) => {
+                let snapshot = self.snapshot(call);
+                let challenged = call::Input::LegChallenged {
+                    leg,
+                    trunk,
+                    snapshot,
+                };
+                self.tell_call(now, call, challenged);
+            }
+            Side::Device(_) => self.ring(now, call, leg),
+        }
         true
     }
 
@@ -237,8 +268,11 @@ impl Switch {
         let Some(leg) = self.legs.find(b) else { return };
         if let (Phase::Incoming(server), Some(dialog)) = (leg.phase, &leg.dialog) {
             let mut response = dialog.response(&leg.invite, 183);
-            response.headers.push(Name::ContentType, SDP);
-            response.body.clone_from(&leg.media.answer);
+            // RFC 3261 §13.2.1: whoever left the offer to us gets it with the first reliable answer, and hears from then on.
+            if !leg.media.answer.is_empty() {
+                response.headers.push(Name::ContentType, SDP);
+                response.body.clone_from(&leg.media.answer);
+            }
             self.respond(now.mono, server, response);
         }
     }
@@ -252,43 +286,27 @@ impl Switch {
     }
 }
 
-/// The INVITE again, with the answer to the challenge and the next sequence number (RFC 3261 §22.2).
-fn with_credentials(
-    leg: &Leg,
+/// The answer to a challenge: which field, and what stands in it (RFC 3261 §22.2).
+pub(crate) fn answer_to_challenge(
     response: &Response,
     credentials: &model::Credentials,
+    (method, uri): (Method, &str),
     cnonce: &str,
-) -> Option<Request> {
+) -> Option<(Name, String)> {
     let (asked, given) = match response.status {
         407 => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
         _ => (Name::WwwAuthenticate, Name::Authorization),
     };
     let challenge = Challenge::strongest(response.headers.all(&asked))?;
-    let mut invite = leg.invite.clone();
-    let number = invite.cseq()?.number + 1;
     let ha1 = digest::ha1(
         challenge.algorithm,
         &credentials.user,
         &challenge.realm,
         &credentials.password,
     );
-    let value = digest::respond(
-        &challenge,
-        &credentials.user,
-        &ha1,
-        Method::Invite.as_str(),
-        &invite.uri.to_string(),
-        cnonce,
-        1,
-    );
-    let cseq = CSeq {
-        number,
-        method: Method::Invite,
-    };
-    invite.headers.remove_first(&Name::Via);
-    invite.headers.set(Name::CSeq, &cseq.to_string());
-    invite.headers.push(given, &value);
-    Some(invite)
+    let user = &credentials.user;
+    let value = digest::respond(&challenge, user, &ha1, method.as_str(), uri, cnonce, 1);
+    Some((given, value))
 }
 
 /// What a refusal says about the client, and whether another trunk may do better (RFC 3261 §21).

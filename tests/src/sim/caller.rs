@@ -6,9 +6,14 @@ use super::{
     chance::Chance,
     digest,
     message::{Message, sdp, tag_of},
+    mood::Habits,
     reliable::{Incoming, Lost, Reliable},
+    sessions,
     talk::Talk,
 };
+
+/// From one key to the next.
+const KEY: Duration = Duration::from_millis(500);
 
 /// What the caller means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +24,25 @@ pub struct Intent {
     pub talking: super::Talking,
     /// Loses the network this long after dialling.
     pub vanishes: Option<Duration>,
-    /// Presses 1 this long after the answer.
+    /// Presses keys this long after the answer.
     pub presses: Option<Duration>,
+    /// Which, half a second apart.
+    pub keys: &'static str,
+    /// Where the session is described.
+    pub describes: Describes,
+    /// What it makes of session timers, and which interval it asks for.
+    pub timer: (super::Timer, Option<u32>),
+}
+
+/// Where a caller describes the session (RFC 3261 §13.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Describes {
+    /// In the INVITE.
+    InInvite,
+    /// In the ACK: the other side makes the offer.
+    InAck,
+    /// Nowhere, against the RFC.
+    Nowhere,
 }
 
 impl Intent {
@@ -31,6 +53,9 @@ impl Intent {
             talking: super::Talking::Stay,
             vanishes: None,
             presses: None,
+            keys: "1",
+            describes: Describes::InInvite,
+            timer: (super::Timer::Unknown, None),
         }
     }
 
@@ -54,7 +79,18 @@ impl Intent {
                 _ => Talking::HangUp { after },
             },
             vanishes: chance.permille(40).then(|| chance.millis(0, 60_000)),
-            presses: chance.permille(150).then(|| chance.millis(0, 20_000)),
+            presses: chance.permille(250).then(|| chance.millis(0, 20_000)),
+            keys: chance.pick::<&'static str>(&["1", "1", "1", "2", "3", "101", "79#", "31#"]),
+            describes: match chance.below(100) {
+                0..20 => Describes::InAck,
+                20..22 => Describes::Nowhere,
+                _ => Describes::InInvite,
+            },
+            timer: {
+                use super::Timer::{Forgets, Known, Refreshes, Unknown};
+                let kind = *chance.pick(&[Unknown, Unknown, Known, Refreshes, Forgets]);
+                (kind, *chance.pick(&[None, Some(60), Some(90), Some(600)]))
+            },
         }
     }
 }
@@ -81,7 +117,7 @@ enum Act {
     GiveUp,
     HangUp,
     Hold(bool),
-    Press,
+    Press(char),
     Vanish,
 }
 
@@ -112,6 +148,7 @@ pub struct Caller {
     pub header: Option<(String, String)>,
     /// The transaction layer.
     pub reliable: Reliable,
+    expires: Option<u32>,
     line: String,
     account: Option<(String, String)>,
     switch: SocketAddr,
@@ -150,6 +187,7 @@ impl Caller {
             pressed: None,
             header: None,
             reliable: Reliable::default(),
+            expires: intent.timer.1,
             line: line.to_owned(),
             account: None,
             switch,
@@ -177,7 +215,12 @@ impl Caller {
     /// When [`Caller::timer`] has something to do.
     pub fn next(&self) -> Option<Duration> {
         let acts = self.acts.iter().map(|(at, _)| *at).min();
-        [acts, self.reliable.next()].into_iter().flatten().min()
+        let talk = self.talk.as_ref().filter(|_| self.outcome.is_none());
+        let talk = talk.and_then(Talk::next);
+        [acts, self.reliable.next(), talk]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Hangs up, cancels or whatever ends the call from this side.
@@ -204,6 +247,9 @@ impl Caller {
                 }
             }
         }
+        if let Some(talk) = self.talk.as_mut().filter(|_| self.outcome.is_none()) {
+            talk.tend(now, &mut self.reliable, &mut self.chance);
+        }
         self.acts.sort_by_key(|(at, _)| *at);
         while self.acts.first().is_some_and(|(at, _)| *at <= now) {
             let (_, act) = self.acts.remove(0);
@@ -228,15 +274,16 @@ impl Caller {
                 self.reliable = Reliable::default();
                 self.finish(Outcome::Vanished);
             }
-            Act::Press => self.pressed = Some('1'),
+            Act::Press(key) => self.pressed = Some(key),
             Act::HangUp => {
                 if let Some(talk) = &mut self.talk {
                     talk.hang_up(now, &mut self.reliable, &mut self.chance);
                 }
             }
             Act::Hold(held) => {
+                let habits = self.habits();
                 if let Some(talk) = &mut self.talk {
-                    talk.hold(now, (held, "INVITE"), &mut self.reliable, &mut self.chance);
+                    talk.hold(now, (held, habits), &mut self.reliable, &mut self.chance);
                 }
             }
         }
@@ -260,10 +307,28 @@ impl Caller {
             .with("To", format!("<{uri}>"))
             .with("Call-ID", self.chance.word())
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address));
+        let invite = self.described(invite);
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
+    }
+
+    /// Whoever leaves one offer to the other side does so again.
+    fn habits(&self) -> Habits {
+        Habits {
+            resumes_without_offer: self.intent.describes == Describes::InAck,
+            timer: self.intent.timer.0,
+            updates: self.expires.is_some_and(|secs| secs % 60 == 30),
+            ..Habits::default()
+        }
+    }
+
+    fn described(&self, invite: Message) -> Message {
+        let invite = sessions::asking(invite, self.habits(), self.expires);
+        match self.intent.describes {
+            Describes::InInvite => invite.with_sdp(sdp(self.media, 1, "sendrecv")),
+            Describes::InAck | Describes::Nowhere => invite,
+        }
     }
 
     /// The same INVITE with the password.
@@ -275,6 +340,11 @@ impl Caller {
         let (Some(answer), false) = (answer, self.cancelled) else {
             return self.finish(Outcome::Refused(401));
         };
+        self.dial_anew(now, refused, Some(answer));
+    }
+
+    /// The same INVITE with what the refusal asks for.
+    fn dial_anew(&mut self, now: Duration, refused: &Message, answer: Option<String>) {
         let branch = format!("z9hG4bK{}", self.chance.word());
         let uri = refused.uri().to_owned();
         let mut invite = Message::request("INVITE", &uri, self.address, &branch);
@@ -285,10 +355,12 @@ impl Caller {
             invite = invite.with(name, value);
         }
         let invite = invite
-            .with("CSeq", "2 INVITE")
-            .with("Contact", format!("<sip:{}@{}>", self.number, self.address))
-            .with("Authorization", answer)
-            .with_sdp(sdp(self.media, 1, "sendrecv"));
+            .with("CSeq", format!("{} INVITE", refused.cseq() + 1))
+            .with("Contact", format!("<sip:{}@{}>", self.number, self.address));
+        let mut invite = self.described(invite);
+        if let Some(answer) = answer {
+            invite = invite.with("Authorization", answer);
+        }
         self.provisional.clear();
         self.invite = Some(invite.clone());
         self.reliable.ask(now, invite);
@@ -355,6 +427,11 @@ impl Caller {
             ("INVITE", 401) if first && request.header("Authorization").is_none() => {
                 self.dial_again(now, response, request);
             }
+            ("INVITE", 422) if first && !self.cancelled => {
+                self.expires = response.text("Min-SE").parse().ok();
+                // A nonce may be good for one request only.
+                self.dial_anew(now, request, None);
+            }
             ("INVITE", 300..) if first => self.finish(Outcome::Refused(status)),
             ("CANCEL", _) => {}
             _ => {
@@ -377,16 +454,24 @@ impl Caller {
         use super::Talking;
         debug_assert!(tag_of(response.text("To")).is_some(), "a 200 has a tag");
         let branch = format!("z9hG4bK{}", self.chance.word());
-        self.reliable.acknowledge(response, request, &branch);
-        self.talk = Some(Talk::new(request, response, true, self.address, self.media));
+        let answer = sdp(self.media, 1, "sendrecv");
+        let answer = (self.intent.describes == Describes::InAck).then_some(answer);
+        self.reliable
+            .acknowledge(response, request, &branch, answer);
+        let mut talk = Talk::new(request, response, true, self.address, self.media);
+        talk.habits = self.habits();
+        self.talk = Some(talk);
         self.answered_at = Some(now);
         self.acts
             .retain(|(_, act)| !matches!(act, Act::Cancel | Act::GiveUp));
         if self.cancelled {
             return self.acts.push((now, Act::HangUp));
         }
-        let presses = self.intent.presses.map(|after| (now + after, Act::Press));
-        self.acts.extend(presses);
+        if let Some(after) = self.intent.presses {
+            let keys = self.intent.keys.chars().zip(0..);
+            let presses = keys.map(|(key, n)| (now + after + KEY * n, Act::Press(key)));
+            self.acts.extend(presses);
+        }
         match self.intent.talking {
             // Callers have nobody to transfer to.
             Talking::Stay | Talking::Transfer { .. } | Talking::Consult { .. } => self

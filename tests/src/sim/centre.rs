@@ -99,6 +99,7 @@ pub struct Centre {
     /// Print what happens.
     pub talkative: bool,
     orders: u64,
+    pub(super) session_expires_secs: u32,
     pub(super) directory: Arc<Directory>,
     pub(super) switch: Option<Switch>,
     pub(super) born: Duration,
@@ -168,6 +169,7 @@ impl Centre {
             ordered: BTreeMap::new(),
             controlled: BTreeMap::new(),
             orders: 0,
+            session_expires_secs: setup.session_expires_secs,
             trunks: BTreeMap::new(),
             wrongs: Vec::new(),
             life: 0,
@@ -507,7 +509,8 @@ impl Centre {
                     true => caller_of(&message),
                     false => number_of(message.text(named_by)),
                 };
-                self.media_of.insert(media, name);
+                // A later answer may be to a request of ours, which comes from the line.
+                self.media_of.entry(media).or_insert(name);
             }
             // A telephone that asks a colleague is known by its user's short number, one that calls a client by theirs.
             let begins = message.is_request() && tag_of(message.text("To")).is_none();

@@ -7,16 +7,31 @@ use std::{
 };
 
 use model::{
-    Agent, CallerId, Credentials, Device, DeviceId, DigestOffer, Directory, Line, LineId,
-    MediaSource, NumberFormat, Overflow, Queue, Reach, Skill, Trunk, TrunkId, TrunkOutbound,
-    UserId,
+    Absence, Agent, CallerId, Choice, Credentials, Deputy, Destination, Device, DeviceId,
+    DigestOffer, Directory, Hours, Line, LineId, MediaSource, Menu, NumberFormat, Office, OfficeId,
+    Overflow, Queue, Reach, Reception, Skill, Trunk, TrunkId, TrunkOutbound, UserId, Voicemail,
 };
 
-use super::{chance::Chance, digest, phone::Phone};
+use super::{centre::DAWN, chance::Chance, digest, phone::Phone};
 
 const REALM: &str = "ringbook";
 /// Trunks by which calls leave.
 const GATEWAYS: usize = 2;
+
+/// An office that never opens.
+pub const CLOSED: OfficeId = OfficeId(1);
+
+/// The record of [`CLOSED`].
+pub fn never_open() -> Office {
+    Office {
+        id: CLOSED,
+        name: "Closed".to_owned(),
+        hours: Hours {
+            time_zone: "Europe/Moscow".to_owned(),
+            ..Hours::default()
+        },
+    }
+}
 
 /// Where the exchange is.
 pub fn exchange() -> SocketAddr {
@@ -163,6 +178,11 @@ impl Company {
                 recorded: chance.permille(700),
                 language: model::Language::Russian,
                 queue: (moods && chance.permille(600)).then(|| drawn_queue(other, chance)),
+                office: (moods && chance.permille(120)).then_some(CLOSED),
+                reception: match moods {
+                    true => drawn_reception(other, chance),
+                    false => Reception::default(),
+                },
             });
             for agent in &directory.agents {
                 let level = u8::try_from(if moods {
@@ -185,11 +205,61 @@ impl Company {
             phones.insert(address, gateway);
             directory.trunks.push(trunk(place));
         }
+        if moods {
+            draw_absences(&mut directory, chance);
+        }
+        directory.offices.push(never_open());
         Self {
             directory: Arc::new(directory),
             phones,
             owners,
         }
+    }
+}
+
+/// Some have a deputy, whoever that is: circles too, which nobody could set. Some are absent for a while.
+fn draw_absences(directory: &mut Directory, chance: &mut Chance) {
+    let users: Vec<UserId> = directory.agents.iter().map(|agent| agent.user).collect();
+    for user in &users {
+        if chance.permille(400) {
+            directory.deputies.push(Deputy {
+                user: *user,
+                deputy: *chance.pick(&users),
+            });
+        }
+        if chance.permille(300) {
+            let from = DAWN + chance.millis(1_000, 90_000);
+            directory.absences.push(Absence {
+                user: *user,
+                from,
+                until: from + chance.millis(1_000, 60_000),
+                deputy: chance.permille(300).then(|| *chance.pick(&users)),
+            });
+        }
+    }
+}
+
+fn drawn_reception(other: LineId, chance: &mut Chance) -> Reception {
+    let voicemail = chance.permille(400);
+    let choice = |key, to| Choice { key, to };
+    let mut choices = vec![
+        choice('1', Destination::Line(other)),
+        choice('2', Destination::Agent(UserId(1))),
+    ];
+    choices.extend(voicemail.then(|| choice('3', Destination::Voicemail)));
+    Reception {
+        announcement: chance.permille(200).then(|| "greeting".to_owned()),
+        recording_notice: chance.permille(250),
+        menu: chance.permille(250).then(|| Menu {
+            prompt: None,
+            choices,
+            extensions: true,
+            known_pass: chance.permille(500),
+        }),
+        voicemail: voicemail.then(|| Voicemail {
+            most_secs: *chance.pick(&[5, 20, 60]),
+        }),
+        closed_line: chance.permille(500).then_some(other),
     }
 }
 

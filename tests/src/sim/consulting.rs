@@ -173,7 +173,7 @@ impl Phone {
             ("INVITE", 100..200) if begins => {}
             ("INVITE", 200..300) if begins => {
                 let branch = format!("z9hG4bK{}", self.chance.word());
-                self.reliable.acknowledge(response, request, &branch);
+                self.reliable.acknowledge(response, request, &branch, None);
                 let talk = Talk::new(request, response, true, address, question.media);
                 (question.talk, question.first) = (Some(talk), Some(response.clone()));
                 if cancelled {

@@ -30,7 +30,8 @@ impl Centre {
         }
     }
 
-    pub(super) fn utc(&self) -> Utc {
+    /// The present by the wall clock.
+    pub fn utc(&self) -> Utc {
         DAWN + self.now
     }
 

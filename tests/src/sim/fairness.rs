@@ -7,7 +7,9 @@ use std::{
 };
 
 use call::EventKind;
-use model::{AgentState, CallId, CallerIdentity, Flag, LineId, Priority, Rule, UserId, Utc};
+use model::{
+    AgentState, CallId, CallerIdentity, Destination, Flag, LineId, Priority, Rule, UserId, Utc,
+};
 
 use super::centre::{Centre, DAWN};
 
@@ -75,7 +77,17 @@ fn stays(centre: &Centre) -> BTreeMap<CallId, Stay> {
                     offer.2 = Some(event.at);
                 }
             }
-            EventKind::ConversationStarted { .. } | EventKind::Ended { .. } => {
+            EventKind::Received {
+                instead: Some(line),
+                ..
+            }
+            | EventKind::MenuChosen {
+                to: Destination::Line(line),
+                ..
+            } => stay.line = *line,
+            EventKind::MessageStarted { .. }
+            | EventKind::ConversationStarted { .. }
+            | EventKind::Ended { .. } => {
                 stay.to.get_or_insert(event.at);
             }
             // The class may have become known only now.
@@ -158,6 +170,34 @@ fn idle_times(centre: &Centre) -> BTreeMap<UserId, Vec<(Utc, Utc)>> {
         }
     }
     times
+}
+
+/// Calls that were distributed to agents whose absence had begun; what was decided just before may come yet.
+pub(super) fn offered_while_absent(centre: &Centre) -> Vec<String> {
+    let offers = centre
+        .world
+        .journal
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Offered { agent, rule, .. } => Some((event, agent, rule)),
+            _ => None,
+        });
+    let distributed = |rule: &Rule| {
+        matches!(
+            rule,
+            Rule::Assigned { .. } | Rule::Deputy { .. } | Rule::Skilled { .. }
+        )
+    };
+    offers
+        .filter(|(_, _, rule)| distributed(rule))
+        .filter(|(event, agent, _)| {
+            centre.directory.absences.iter().any(|absence| {
+                let during = absence.from + MARGIN < event.at && event.at < absence.until;
+                absence.user == *agent && during
+            })
+        })
+        .map(|(event, agent, _)| format!("{:?} was offered to {agent}, who is absent", event.call))
+        .collect()
 }
 
 /// Callers who were passed over by one who came later, as the whole journal tells.

@@ -12,7 +12,7 @@ use switch::Resources;
 
 use super::{
     centre::Centre,
-    fairness,
+    extensions, fairness,
     message::{number_of, tag_of},
     wire::Record,
 };
@@ -24,9 +24,11 @@ pub fn violations(centre: &Centre) -> Vec<String> {
     found.extend(centre.world.wrongs.iter().cloned());
     one_final_answer(centre, &mut found);
     a_cancel_is_obeyed(centre, &mut found);
+    extensions::kept(centre, &mut found);
     one_conversation_per_agent(centre, &mut found);
     nobody_is_offered_a_call_while_dialling(centre, &mut found);
     no_strangers(centre, &mut found);
+    found.extend(fairness::offered_while_absent(centre));
     the_journal_tells_what_happened(centre, &mut found);
     found.extend(fairness::out_of_turn(centre));
     found.extend(fairness::waited_in_vain(centre));
@@ -430,13 +432,18 @@ fn one_call(call: CallId, events: &[&Event], whole: bool, found: &mut Vec<String
     let recorded = count(&|kind| {
         matches!(
             kind,
-            EventKind::ConversationStarted {
-                recording: Some(_),
-                ..
-            }
+            EventKind::MessageStarted { .. }
+                | EventKind::ConversationStarted {
+                    recording: Some(_),
+                    ..
+                }
         )
     });
-    let ready = count(&|kind| matches!(kind, EventKind::RecordingReady { .. }));
+    // Whoever could not be told of the recording has none, and a reason.
+    let unannounced = |error: &Option<String>| error.as_ref().is_some_and(|it| it.contains("told"));
+    let ready = count(
+        &|kind| matches!(kind, EventKind::RecordingReady { error, .. } if !unannounced(error)),
+    );
     if recorded != ready {
         found.push(format!(
             "{call:?} has {recorded} recordings, {ready} of them ready"

@@ -112,7 +112,11 @@ impl Centre {
             mono: Duration::ZERO,
             utc: self.utc(),
         };
-        self.switch = Some(Switch::new(Settings::default(), seed, now));
+        let settings = Settings {
+            session_expires_secs: self.session_expires_secs,
+            ..Settings::default()
+        };
+        self.switch = Some(Switch::new(settings, seed, now));
         self.input(Input::Listening(vec![exchange()]));
         self.input(Input::Directory(Arc::clone(&self.directory)));
         let bindings = self.world.bindings.values().flatten().cloned().collect();

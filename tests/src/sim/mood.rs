@@ -72,6 +72,45 @@ pub enum Talking {
     },
 }
 
+/// How a telephone or a caller speaks SIP where there is a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
+    pub holds_by_update: bool,
+    /// Takes back whoever is held by an INVITE that leaves the offer to the other side.
+    pub resumes_without_offer: bool,
+    /// What it makes of session timers.
+    pub timer: Timer,
+    /// Allows UPDATE, and refreshes by it.
+    pub updates: bool,
+    /// Refuses INVITEs with a shorter session timer.
+    pub least_expires: Option<u32>,
+}
+
+/// What a telephone or a caller makes of session timers (RFC 4028).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timer {
+    /// It does not know them.
+    #[default]
+    Unknown,
+    /// It leaves it to the other side who refreshes.
+    Known,
+    /// It wants to refresh.
+    Refreshes,
+    /// It wants to refresh, and never does.
+    Forgets,
+}
+
+impl Habits {
+    /// What stands in Allow.
+    pub fn allow(self) -> &'static str {
+        match self.updates {
+            true => "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, UPDATE",
+            false => "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY",
+        }
+    }
+}
+
 /// What an agent does.
 pub(super) fn drawn_answering(chance: &mut Chance) -> Answering {
     let after = chance.millis(300, 12_000);

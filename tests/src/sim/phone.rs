@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-pub use super::mood::{Answering, Talking};
+pub use super::mood::{Answering, Habits, Talking};
 use super::{
     chance::Chance,
     consulting::{Manner, Question},
@@ -10,6 +10,7 @@ use super::{
     message::{Message, number_of, sdp, shown_number, tag_of},
     mood::{drawn_answering, drawn_client, drawn_key, drawn_mobile},
     reliable::{Incoming, Lost, Reliable},
+    sessions::{granted, too_short},
     talk::Talk,
 };
 
@@ -77,8 +78,8 @@ pub struct Phone {
     pub registered: bool,
     /// It knows µ-law only.
     pub mu_law_only: bool,
-    /// Holds by UPDATE (RFC 3311) instead of re-INVITE.
-    pub holds_by_update: bool,
+    /// How it speaks SIP where there is a choice.
+    pub habits: Habits,
     /// It is a telephone company's: it takes calls to clients and never registers.
     pub is_gateway: bool,
     /// It asks for credentials first.
@@ -123,7 +124,7 @@ impl Phone {
             retired: false,
             registered: false,
             mu_law_only: false,
-            holds_by_update: false,
+            habits: Habits::default(),
             is_gateway: false,
             challenges: false,
             registrar: VecDeque::new(),
@@ -195,7 +196,12 @@ impl Phone {
     /// When [`Phone::timer`] has something to do.
     pub fn next(&self) -> Option<Duration> {
         let acts = self.acts.iter().map(|(at, _)| *at).min();
-        [acts, self.reliable.next()].into_iter().flatten().min()
+        let talks = self.calls.iter().filter_map(|call| call.talk.as_ref());
+        let talks = talks.filter_map(Talk::next).min();
+        [acts, self.reliable.next(), talks]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time has passed.
@@ -213,6 +219,9 @@ impl Phone {
                     self.act(now, Act::HangUp(call_id));
                 }
             }
+        }
+        for talk in self.calls.iter_mut().filter_map(|it| it.talk.as_mut()) {
+            talk.tend(now, &mut self.reliable, &mut self.chance);
         }
         self.acts.sort_by_key(|(at, _)| *at);
         while self.acts.first().is_some_and(|(at, _)| *at <= now) {
@@ -267,12 +276,9 @@ impl Phone {
                 }
             }
             Act::Hold(call, held) => {
-                let method = match self.holds_by_update {
-                    true => "UPDATE",
-                    false => "INVITE",
-                };
+                let habits = self.habits;
                 self.talk(&call, |talk, reliable, chance| {
-                    talk.hold(now, (held, method), reliable, chance);
+                    talk.hold(now, (held, habits), reliable, chance);
                 });
             }
         }
@@ -350,6 +356,8 @@ impl Phone {
                     r#"Digest realm="gateway", nonce="once", algorithm=MD5, qop="auth""#.to_owned(),
                 );
                 self.reliable.answer(now, request, challenge);
+            } else if let Some(refusal) = too_short(request, self.habits.least_expires) {
+                self.reliable.answer(now, request, refusal);
             } else if self.find(&call_id).is_none() {
                 self.rung(now, request);
             }
@@ -474,9 +482,11 @@ impl Phone {
             if self.mu_law_only {
                 description = description.replace("RTP/AVP 8 0 101", "RTP/AVP 0 101");
             }
-            answer = answer.with_sdp(description);
+            answer = granted(&call.invite, answer.with_sdp(description), self.habits);
             call.answered = true;
-            call.talk = Some(Talk::new(&call.invite, &answer, false, address, call.media));
+            let mut talk = Talk::new(&call.invite, &answer, false, address, call.media);
+            talk.habits = self.habits;
+            call.talk = Some(talk);
             let id = call_id.to_owned();
             if self.is_gateway && is_mobile(&call.invite) {
                 let drawn = || drawn_key(&mut self.chance);

@@ -93,9 +93,14 @@ impl Plane {
                 port,
             } => self.open(now, leg, SocketAddr::new(local_ip, port), open_fails),
             Command::SetRemote { leg, remote } => {
-                if let Some(leg) = self.legs.get_mut(&leg) {
-                    leg.quiet_since = now;
-                    leg.remote = Some(remote);
+                let mut joined = None;
+                if let Some(found) = self.legs.get_mut(&leg) {
+                    found.quiet_since = now;
+                    let first = found.remote.replace(remote).is_none();
+                    joined = found.peer.filter(|_| first);
+                }
+                if let Some(peer) = joined {
+                    self.note_bridge(now, leg, peer);
                 }
                 Vec::new()
             }
@@ -116,7 +121,8 @@ impl Plane {
                 agent,
                 ..
             } => {
-                if !self.legs.contains_key(&client) || !self.legs.contains_key(&agent) {
+                let open = |leg: &LegKey| self.legs.contains_key(leg);
+                if !open(&client) || !agent.is_none_or(|agent| open(&agent)) {
                     self.wrongs
                         .push(format!("recording {file} of a leg that is not open"));
                 }
@@ -210,25 +216,24 @@ impl Plane {
     }
 
     fn join(&mut self, now: Duration, a: LegKey, b: LegKey) {
-        let remote = |key: LegKey| Some(self.legs.get(&key)?.remote.as_ref()?.rtp);
-        let (Some(far_a), Some(far_b)) = (remote(a), remote(b)) else {
-            // An order for a leg that is closed meanwhile, or could not be opened, is ignored.
-            if self.legs.contains_key(&a) && self.legs.contains_key(&b) {
-                self.wrongs
-                    .push(format!("{a:?} and {b:?} are joined without an address"));
-            }
+        // An order for a leg that is closed meanwhile, or could not be opened, is ignored.
+        if !self.legs.contains_key(&a) || !self.legs.contains_key(&b) {
             return;
-        };
-        self.bridges.push(Bridge {
-            at: now,
-            a: far_a,
-            b: far_b,
-        });
+        }
+        self.note_bridge(now, a, b);
         for (one, other) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
                 (leg.tone, leg.hears) = (false, None);
             }
+        }
+    }
+
+    /// Two legs hear each other as soon as both ends are known: one may be told with the ACK only.
+    fn note_bridge(&mut self, at: Duration, a: LegKey, b: LegKey) {
+        let remote = |key: LegKey| Some(self.legs.get(&key)?.remote.as_ref()?.rtp);
+        if let (Some(a), Some(b)) = (remote(a), remote(b)) {
+            self.bridges.push(Bridge { at, a, b });
         }
     }
 

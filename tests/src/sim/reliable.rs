@@ -95,9 +95,18 @@ impl Reliable {
         });
     }
 
-    /// Sends the ACK to a 2xx, and again whenever that comes again.
-    pub fn acknowledge(&mut self, response: &Message, request: &Message, branch: &str) {
-        let ack = ack(response, request, uri_of(response.text("Contact")), branch);
+    /// Sends the ACK to a 2xx, and again whenever that comes again; with the answer if the 2xx made the offer.
+    pub fn acknowledge(
+        &mut self,
+        response: &Message,
+        request: &Message,
+        branch: &str,
+        answer: Option<String>,
+    ) {
+        let mut ack = ack(response, request, uri_of(response.text("Contact")), branch);
+        if let Some(answer) = answer {
+            ack = ack.with_sdp(answer);
+        }
         self.remember_ack(response, ack);
     }
 

@@ -10,6 +10,7 @@ use super::{
     centre::{Centre, Dialled, Happening},
     chance::Chance,
     company::{Size, short_number},
+    mood::Timer,
     network::Network,
     world::{Store, Troubles},
 };
@@ -31,6 +32,8 @@ pub struct Setup {
     pub restarts: usize,
     /// Agents go away and come back, and have wrap-up times.
     pub moods: bool,
+    /// The session timer that the exchange asks for.
+    pub session_expires_secs: u32,
 }
 
 impl Setup {
@@ -48,6 +51,7 @@ impl Setup {
             troubles: Troubles::none(),
             restarts: 0,
             moods: false,
+            session_expires_secs: 1_800,
         }
     }
 
@@ -85,6 +89,7 @@ impl Setup {
             troubles,
             restarts,
             moods: true,
+            session_expires_secs: *chance.pick(&[0, 90, 90, 1_800]),
         }
     }
 }
@@ -108,9 +113,21 @@ impl Centre {
 
     /// Lays out who dials when, who goes away, when the process is killed and when the faults end.
     pub(super) fn plan(&mut self, setup: &Setup, users: &[UserId]) {
-        // Every other telephone, so that both ways are in every story.
+        // Every way is in every story.
         for (place, phone) in self.phones.values_mut().enumerate() {
-            phone.holds_by_update = place % 2 == 1;
+            phone.habits.holds_by_update = place % 2 == 1;
+            phone.habits.resumes_without_offer = place % 3 == 1;
+            phone.habits.updates = place % 4 < 2;
+            phone.habits.timer = match place % 5 {
+                0 => Timer::Unknown,
+                1 => Timer::Forgets,
+                2 => Timer::Refreshes,
+                _ => Timer::Known,
+            };
+            // A telephone that is told anew rings unstored, and a crash would leave it ringing.
+            if phone.is_gateway && setup.moods {
+                phone.habits.least_expires = Some(120);
+            }
         }
         let agents = setup.size.agents as u64;
         for phone in self.phones.values_mut() {

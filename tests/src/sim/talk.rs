@@ -1,12 +1,14 @@
 //! A dialog from the side of a simulated telephone or caller: hang up, hold, resume, and what the other asks.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use super::{
     chance::Chance,
     consulting::escaped,
     message::{Message, sdp, tag_of, uri_of},
+    mood::Habits,
     reliable::Reliable,
+    sessions::{Session, granted},
 };
 
 /// One confirmed dialog.
@@ -20,6 +22,13 @@ pub struct Talk {
     pub remote_media: Option<SocketAddr>,
     /// We put the other side on hold.
     pub holding: bool,
+    /// The session timer.
+    pub session: Option<Session>,
+    /// The other side did not refresh in time.
+    pub expired: bool,
+    /// Statuses that the next INVITEs and UPDATEs are refused with, and one more header of those.
+    pub refusals: VecDeque<(u16, Option<(&'static str, String)>)>,
+    pub(super) habits: Habits,
     /// A party sent or got BYE.
     pub over: bool,
     /// Our BYE has its final answer, or theirs was answered.
@@ -29,7 +38,7 @@ pub struct Talk {
     remote: String,
     target: String,
     cseq: u32,
-    sdp_version: u32,
+    pub(super) sdp_version: u32,
 }
 
 impl Talk {
@@ -48,6 +57,10 @@ impl Talk {
             media,
             remote_media: other.media(),
             holding: false,
+            session: Session::of(answer, ours),
+            expired: false,
+            refusals: VecDeque::new(),
+            habits: Habits::default(),
             over: false,
             closed: false,
             address,
@@ -59,7 +72,7 @@ impl Talk {
         }
     }
 
-    fn request(&mut self, method: &str, chance: &mut Chance) -> Message {
+    pub(super) fn request(&mut self, method: &str, chance: &mut Chance) -> Message {
         self.cseq += 1;
         let branch = format!("z9hG4bK{}", chance.word());
         Message::request(method, &self.target, self.address, &branch)
@@ -79,16 +92,24 @@ impl Talk {
         }
     }
 
-    /// Holds the other side by re-INVITE or UPDATE, or takes it back.
+    /// Holds the other side, or takes it back.
     pub fn hold(
         &mut self,
         now: Duration,
-        (held, method): (bool, &str),
+        (held, habits): (bool, Habits),
         reliable: &mut Reliable,
         chance: &mut Chance,
     ) {
         if !self.over {
             self.holding = held;
+            if !held && habits.resumes_without_offer {
+                let request = self.request("INVITE", chance);
+                return reliable.ask(now, request);
+            }
+            let method = match habits.holds_by_update {
+                true => "UPDATE",
+                false => "INVITE",
+            };
             self.sdp_version += 1;
             let direction = if held { "sendonly" } else { "sendrecv" };
             let offer = sdp(self.media, self.sdp_version, direction);
@@ -127,7 +148,16 @@ impl Talk {
             .with("Contact", format!("<sip:x@{}>", self.address));
         match request.method() {
             "BYE" => (self.over, self.closed) = (true, true),
+            "INVITE" | "UPDATE" if !self.refusals.is_empty() => {
+                let (status, header) = self.refusals.pop_front().unwrap_or((500, None));
+                answer = Message::response(request, status, "x");
+                if let Some((name, value)) = header {
+                    answer = answer.with(name, value);
+                }
+            }
+            "UPDATE" if request.body.is_empty() => answer = self.grants(request, answer),
             "INVITE" | "UPDATE" => {
+                answer = self.grants(request, answer);
                 self.remote_media = request.media().or(self.remote_media);
                 self.sdp_version += 1;
                 answer = answer.with_sdp(sdp(self.media, self.sdp_version, "sendrecv"));
@@ -136,6 +166,12 @@ impl Talk {
             _ => answer = Message::response(request, 405, "x"),
         }
         reliable.answer(now, request, answer);
+    }
+
+    fn grants(&mut self, request: &Message, answer: Message) -> Message {
+        let answer = granted(request, answer, self.habits);
+        self.refreshed(&answer, false);
+        answer
     }
 
     /// Takes a final answer to a request of ours within the dialog.
@@ -153,12 +189,22 @@ impl Talk {
         if request.method() == "BYE" {
             self.closed = true;
         }
+        if matches!(request.method(), "INVITE" | "UPDATE") {
+            match status < 300 {
+                true => self.refreshed(response, true),
+                false => self.not_refreshed(),
+            }
+        }
         if request.method() == "UPDATE" && status < 300 {
             self.remote_media = response.media().or(self.remote_media);
         }
         if request.method() == "INVITE" && status < 300 {
             let branch = format!("z9hG4bK{}", chance.word());
-            reliable.acknowledge(response, request, &branch);
+            let late = request.body.is_empty().then(|| {
+                self.sdp_version += 1;
+                sdp(self.media, self.sdp_version, "sendrecv")
+            });
+            reliable.acknowledge(response, request, &branch, late);
             self.remote_media = response.media().or(self.remote_media);
         }
         if status == 481 || status == 408 {

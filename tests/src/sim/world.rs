@@ -363,10 +363,13 @@ impl World {
             if let EventKind::Offered { snapshot, .. }
             | EventKind::Routed { snapshot, .. }
             | EventKind::Queued { snapshot, .. }
+            | EventKind::Received { snapshot, .. }
             | EventKind::Transferred { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {
-                self.snapshots.insert(event.call, snapshot.clone());
+                if !snapshot.0.is_empty() {
+                    self.snapshots.insert(event.call, snapshot.clone());
+                }
             }
             if let EventKind::Ended { .. } = &event.kind {
                 self.kept_until.insert(event.call, later(utc));
@@ -399,6 +402,12 @@ impl World {
                 EventKind::Offered { agent, .. } => {
                     if let Some(call) = open.get_mut(&call) {
                         call.agent = Some(*agent);
+                    }
+                }
+                EventKind::MessageStarted { recording } => {
+                    if let Some(call) = open.get_mut(&call) {
+                        call.recording = Some(recording.clone());
+                        call.recorded_ms = Some(1_000);
                     }
                 }
                 EventKind::ConversationStarted {

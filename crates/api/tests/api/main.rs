@@ -7,10 +7,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod absences;
 mod bad_input;
 mod controls;
 mod document;
 mod events;
+mod hand_overs;
 mod house;
 mod obligations;
 mod orders;

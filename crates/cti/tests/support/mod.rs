@@ -107,10 +107,13 @@ macro_rules! delegate {
 impl Base for GatedBase {
     delegate! {
         users: dyn crm::Users,
+        absences: dyn crm::Repository<crm::AbsenceData>,
+        hand_overs: dyn crm::HandOvers,
         sessions: dyn crm::Sessions,
         devices: dyn crm::Repository<crm::DeviceData>,
         lines: dyn crm::Repository<LineData>,
         trunks: dyn crm::Repository<TrunkData>,
+        offices: dyn crm::Repository<crm::OfficeData>,
         settings: dyn crm::Settings,
         organisations: dyn crm::Repository<OrganisationData>,
         persons: dyn crm::Repository<PersonData>,
@@ -165,6 +168,7 @@ impl Company {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: model::Reach::default(),
+                deputy: None,
             };
             users.push(store.users().create(user).await.unwrap().id);
         }
@@ -178,6 +182,8 @@ impl Company {
             callback_minutes: 30,
             language: model::Language::Russian,
             queue: None,
+            office: None,
+            reception: model::Reception::default(),
             skills: Vec::new(),
         };
         let trunk = TrunkData {

@@ -75,7 +75,7 @@ impl RtpThread {
                 law,
             } => {
                 let clients = self.legs.slot(client);
-                let agents = self.legs.slot(agent);
+                let agents = agent.and_then(|agent| self.legs.slot(agent));
                 if clients.is_none() && agents.is_none() {
                     self.refuse_recording(conversation, file);
                     return;

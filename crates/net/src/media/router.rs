@@ -43,7 +43,7 @@ struct Placement {
 struct RecordingPlace {
     thread: usize,
     client: LegKey,
-    agent: LegKey,
+    agent: Option<LegKey>,
 }
 
 /// Sends each order to the thread of its leg; moves a leg when a bridge needs both on one thread.
@@ -183,16 +183,16 @@ impl Router {
         &mut self,
         conversation: ConversationKey,
         client: LegKey,
-        agent: LegKey,
+        agent: Option<LegKey>,
     ) -> Option<usize> {
         if let Some(running) = self.recordings.get(&conversation) {
             // Its thread refuses the second one.
             return Some(running.thread);
         }
-        let thread = self
-            .gather(client, agent)
+        let thread = agent
+            .and_then(|agent| self.gather(client, agent))
             .or_else(|| self.thread_of(client))
-            .or_else(|| self.thread_of(agent))
+            .or_else(|| self.thread_of(agent?))
             .unwrap_or(0);
         let place = RecordingPlace {
             thread,
@@ -200,26 +200,26 @@ impl Router {
             agent,
         };
         self.recordings.insert(conversation, place);
-        self.mark_recorded([client, agent], true);
+        self.mark_recorded([Some(client), agent], true);
         Some(thread)
     }
 
     fn pass_recording(&mut self, conversation: ConversationKey, agent: LegKey) -> Option<usize> {
         let place = self.recordings.get_mut(&conversation)?;
-        let (thread, before) = (place.thread, std::mem::replace(&mut place.agent, agent));
-        self.mark_recorded([before, before], false);
-        self.mark_recorded([agent, agent], true);
+        let (thread, before) = (place.thread, place.agent.replace(agent));
+        self.mark_recorded([before, None], false);
+        self.mark_recorded([Some(agent), None], true);
         Some(thread)
     }
 
     fn end_recording(&mut self, conversation: ConversationKey) -> Option<usize> {
         let place = self.recordings.remove(&conversation)?;
-        self.mark_recorded([place.client, place.agent], false);
+        self.mark_recorded([Some(place.client), place.agent], false);
         Some(place.thread)
     }
 
-    fn mark_recorded(&mut self, legs: [LegKey; 2], recorded: bool) {
-        for leg in legs {
+    fn mark_recorded(&mut self, legs: [Option<LegKey>; 2], recorded: bool) {
+        for leg in legs.into_iter().flatten() {
             if let Some(placement) = self.placements.get_mut(&leg) {
                 placement.recorded = recorded;
             }

@@ -58,6 +58,8 @@ fn directory() -> Directory {
             recorded: true,
             language: model::Language::Russian,
             queue: None,
+            office: None,
+            reception: model::Reception::default(),
         }],
         trunks: vec![Trunk {
             id: TrunkId(6),

@@ -136,7 +136,7 @@ impl TestPlane {
         self.order(Command::StartRecording {
             conversation,
             client,
-            agent,
+            agent: Some(agent),
             file: file.clone(),
             law,
         });

@@ -135,7 +135,7 @@ pub(crate) struct Why {
     pub(crate) rule: Rule,
     /// The assigned manager, if another.
     pub(crate) owner: Option<Named>,
-    /// The colleague who hands the conversation over, or did not take it.
+    /// The colleague who hands the conversation over, did not take it, or has a deputy.
     #[serde(default)]
     pub(crate) colleague: Option<Named>,
     #[serde(default)]

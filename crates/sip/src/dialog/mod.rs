@@ -214,6 +214,16 @@ impl Dialog {
         &self.remote_target
     }
 
+    /// The Request-URI of our requests.
+    pub fn request_uri(&self) -> Uri {
+        self.route().0
+    }
+
+    /// Whether we sent the INVITE, and thus made the Call-ID.
+    pub fn is_caller(&self) -> bool {
+        self.role == Role::Caller
+    }
+
     /// Our Contact.
     pub fn contact(&self) -> &Uri {
         &self.contact

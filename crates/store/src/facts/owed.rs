@@ -31,6 +31,8 @@ struct Ended {
     callback_minutes: u32,
     last_offered: Option<UserId>,
     at: Utc,
+    /// When the office opens that was closed.
+    opens_at: Option<Utc>,
     consequence: Option<Consequence>,
 }
 
@@ -78,7 +80,8 @@ pub(crate) fn audience(event: &Event) -> Option<Audience> {
 
 async fn read(writing: &mut Writing, call: CallId) -> Made<Option<Ended>> {
     let sql = "SELECT c.direction, c.person_id, c.organisation_id, c.client_name, c.number_from, c.number_to, \
-               c.line_id, l.callback_minutes, c.agent, c.ended_at, c.missed, c.talk_ms \
+               c.line_id, l.callback_minutes, c.agent, c.ended_at, \
+               (SELECT MAX(r.opens_at) FROM receptions r WHERE r.call_id = c.id), c.missed, c.talk_ms \
                FROM calls c LEFT JOIN lines l ON l.id = c.line_id WHERE c.id = $1 AND c.ended_at IS NOT NULL";
     let rows = writing.conn.rows(sql, &args![call.0]).await?;
     let row = rows.into_iter().next();
@@ -98,6 +101,7 @@ fn decode(row: &mut Row, call: CallId) -> Made<Ended> {
     let minutes = row.opt_int()?.and_then(|it| u32::try_from(it).ok());
     let last_offered = row.opt_int()?.map(UserId);
     let at = Utc::from_micros(row.int()?);
+    let opens_at = row.opt_int()?.map(Utc::from_micros);
     let (missed, talk_ms) = (row.flag()?, row.opt_int()?.unwrap_or(0).unsigned_abs());
     Ok(Ended {
         call,
@@ -111,6 +115,7 @@ fn decode(row: &mut Row, call: CallId) -> Made<Ended> {
         callback_minutes: minutes.unwrap_or(USUAL_CALLBACK_MINUTES),
         last_offered,
         at,
+        opens_at,
         consequence: obligation::consequence(direction, missed, talk_ms),
     })
 }
@@ -126,7 +131,9 @@ async fn open(writing: &mut Writing, ended: &Ended) -> Made<()> {
     let id = ObligationId(writing.make_id());
     let owner = writing.shared.memory().index.owner(ended.client);
     let responsible = owner.or(ended.last_offered);
-    let due = obligation::due(ended.at, ended.callback_minutes);
+    // Nobody calls back from a closed office.
+    let from = ended.opens_at.map_or(ended.at, |opens| opens.max(ended.at));
+    let due = obligation::due(from, ended.callback_minutes);
     let sql = "INSERT INTO obligations (id, creditor, person_id, organisation_id, number, line_id, responsible, \
                opened_at, due, missed_calls, first_call, last_call, last_missed_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10, $8) \

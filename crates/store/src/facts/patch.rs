@@ -128,7 +128,13 @@ impl CallPatch {
                     missed: *missed,
                 });
             }
-            EventKind::Ringing { .. }
+            EventKind::Received { snapshot, .. } if !snapshot.0.is_empty() => {
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::Received { .. }
+            | EventKind::MenuChosen { .. }
+            | EventKind::MessageStarted { .. }
+            | EventKind::Ringing { .. }
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }

@@ -69,6 +69,8 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
         callback_minutes: 30,
         language: model::Language::Russian,
         queue: None,
+        office: None,
+        reception: model::Reception::default(),
         skills: vec![LineSkill {
             user: anna.id,
             level: 10,

@@ -11,16 +11,19 @@
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod absence;
 mod card;
 mod company;
 mod contacts;
 mod crash;
 mod desk;
+mod hand_over;
 mod identification;
 mod journal;
 mod obligation;
 mod opening;
 mod queue;
+mod reception;
 mod recording;
 mod scene;
 mod users;

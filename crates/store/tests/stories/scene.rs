@@ -90,6 +90,7 @@ pub(crate) fn user_data(name: &str, short_number: Option<&str>) -> UserData {
         ring_timeout_secs: 15,
         wrap_up_secs: 10,
         may_call: model::Reach::default(),
+        deputy: None,
     }
 }
 
@@ -108,6 +109,8 @@ pub(crate) async fn line(store: &Store, number: &str) -> Line {
         callback_minutes: 30,
         language: model::Language::Russian,
         queue: None,
+        office: None,
+        reception: model::Reception::default(),
         skills: Vec::new(),
     };
     store.create(data).await.unwrap()

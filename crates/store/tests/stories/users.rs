@@ -1,6 +1,8 @@
 //! Users, passwords and sessions.
 
-use crm::{Base, Error, PageRequest, Repository, Role, Sessions, UserData, UserFilter, Users};
+use crm::{
+    Base, Error, Holdings, PageRequest, Repository, Role, Sessions, UserData, UserFilter, Users,
+};
 use model::Utc;
 use rstest::rstest;
 
@@ -89,7 +91,7 @@ async fn sessions_expire_are_closed_and_are_bounded(
 
 #[rstest]
 #[tokio::test]
-async fn a_removed_user_leaves_clients_without_a_manager(
+async fn a_user_with_clients_is_not_removed_and_one_without_leaves_no_session(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let scene = scene(kind).await;
@@ -101,17 +103,25 @@ async fn a_removed_user_leaves_clients_without_a_manager(
     let mut data = person_data("Client", &["+79160000001"]);
     data.manager = Some(anna.id);
     let client = store.create(data).await.unwrap();
+    let held = Holdings {
+        persons: 1,
+        ..Holdings::default()
+    };
+    let refused = store.users().remove(anna.id, Some(1)).await;
+    assert_eq!(refused, Err(Error::StillHolds(held)));
+    assert!(
+        store.find(&[3; 32]).await.unwrap().is_some(),
+        "nothing was done"
+    );
+    let kept = Repository::<crm::PersonData>::read(store, client.id).await;
+    assert_eq!(kept.unwrap().data.manager, Some(anna.id));
+    let nobodys = crm::PersonData {
+        manager: None,
+        ..client.data
+    };
+    store.update(client.id, None, nobodys).await.unwrap();
     store.users().remove(anna.id, Some(1)).await.unwrap();
-    let read = Repository::<crm::PersonData>::read(store, client.id)
-        .await
-        .unwrap();
-    assert_eq!((read.data.manager, read.version), (None, 2));
     assert_eq!(store.find(&[3; 32]).await.unwrap(), None);
-    let line = crate::scene::line(store, "+74950000001").await;
-    let found = crm::Identification::identify(store, "89160000001", Some(line.id))
-        .await
-        .unwrap();
-    assert_eq!(found.matches[0].manager, None);
 }
 
 #[rstest]
