@@ -301,6 +301,10 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-transferred", &[("by", by)])
             }
+            Rule::PickedUp { by } => {
+                let by = self.name(by);
+                self.words.say("rule-picked-up", &[("by", by)])
+            }
             Rule::Deputy { of, .. } => {
                 let of = self.name(of);
                 self.words.say("rule-deputy", &[("of", of)])

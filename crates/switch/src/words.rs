@@ -7,7 +7,7 @@ use media::{
     plane::{AfterSounds, Command},
     sound::BEEP,
 };
-use model::{CallId, Language, Line, LineId};
+use model::{CallId, Line, LineId};
 
 use crate::switch::Switch;
 

@@ -248,6 +248,21 @@ impl Centre {
         self.dial_as(at, agent, (number, number), intent)
     }
 
+    /// An agent picks up a client's call at `at` by dialling `code`; the client hears the telephone.
+    pub fn pick_up(
+        &mut self,
+        at: Duration,
+        agent: usize,
+        code: &str,
+        client: SocketAddr,
+    ) -> SocketAddr {
+        let name = self.callers[&client]
+            .number
+            .trim_start_matches('+')
+            .to_owned();
+        self.dial_as(at, agent, (&name, code), Intent::patient())
+    }
+
     /// The call goes by `name` among the callers.
     fn dial_as(
         &mut self,

@@ -302,7 +302,9 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     for record in &centre.wire {
         let message = &record.message;
         let answer = message.status() == Some(200) && message.method() == "INVITE";
-        if answer && !record.incoming && centre.callers.contains_key(&record.party) {
+        let begins = centre.callers.get(&record.party);
+        let begins = begins.is_some_and(|caller| !caller.dials_code());
+        if answer && !record.incoming && begins {
             answered.entry(record.party).or_insert(record.at);
         }
     }
