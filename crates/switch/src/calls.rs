@@ -287,7 +287,10 @@ impl Switch {
     ) -> call::Input {
         let state = self.agents.state(callee);
         let fresh = !tried.contains(&callee);
-        let taken = fresh && self.agents.take_directly(now, callee, id);
+        // A client who dials somebody on holiday does not hear an empty office ring.
+        let from_client = matches!(self.calls.origin(id), Some(Origin::Inbound(_)));
+        let absent = from_client && rule == Rule::Dialled && self.agents.is_absent(callee);
+        let taken = fresh && !absent && self.agents.take_directly(now, callee, id);
         let verdict = match (taken, state) {
             (true, _) => Verdict::Candidate { place: 0 },
             (false, _) if !fresh => Verdict::PassedOver(PassedOver::AlreadyTried),
