@@ -40,6 +40,7 @@ pub(super) enum Happening {
     ResultAgain(u32, EffectId, EffectEnd),
     Media(u32, media::plane::Event),
     Command(Command),
+    Hand,
     Broken(u32, Path),
     Second,
     Kill,
@@ -451,6 +452,7 @@ impl Centre {
                 self.input(Input::Media(event));
             }
             Happening::Effect(..) | Happening::ResultAgain(..) | Happening::Media(..) => {}
+            Happening::Hand => self.lay_hand(),
             Happening::Command(command) => self.input(Input::Command(command)),
             Happening::Broken(life, path) if life == self.life => {
                 self.input(Input::FlowClosed { path });

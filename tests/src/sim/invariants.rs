@@ -309,6 +309,7 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
         }
     }
     let mut talked: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unsure: BTreeSet<&str> = BTreeSet::new();
     let bridges = || centre.plane.bridges.iter();
     let joined = |media| bridges().any(|it| it.a == media || it.b == media);
     for (party, at) in &answered {
@@ -317,7 +318,8 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
         // Of one who waited before, a crash may take the beginning of the conversation along.
         let waited = !bridges().any(|it| it.at <= *at && (it.a == media || it.b == media));
         if !joined || (waited && centre.life > 0) {
-            told.remove(centre.callers[party].number.trim_start_matches('+'));
+            // Nor is then known which of the calls by this name the journal tells of.
+            unsure.insert(centre.callers[party].number.trim_start_matches('+'));
             continue;
         }
         let number = centre.callers[party].number.trim_start_matches('+');
@@ -328,12 +330,13 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     }
     for (number, times) in talked {
         let told = told.remove(number).unwrap_or(0);
-        if told != times {
+        if told != times && !unsure.contains(number) {
             found.push(format!(
                 "{number} had {times} conversations, the journal tells of {told}"
             ));
         }
     }
+    told.retain(|number, _| !unsure.contains(number.as_str()));
     // After a crash, the 200 to a conversation in the journal may never have left.
     for number in told.keys().filter(|_| centre.life == 0) {
         found.push(format!(
