@@ -87,7 +87,7 @@ fn ringing(first: Answering) -> (Centre, SocketAddr) {
     }));
     let client = centre.place(centre.now, 0, Intent::patient());
     for phone in centre.phones.values_mut().filter(|it| !it.is_gateway) {
-        phone.script.push_back(first.clone());
+        phone.script.push_back(first);
     }
     let rung = |centre: &Centre| centre.phones.values().any(|phone| !phone.calls.is_empty());
     assert!(centre.run(SOON, rung));
@@ -397,7 +397,9 @@ async fn through_the_api_a_client_is_handed_over_and_the_call_is_ended() {
     assert!([403, 404].contains(&not_his.0), "{}", not_his.0);
     let (status, problem) = anna.ask("POST", &path, Some(&to_boris)).await;
     assert_eq!(status, 204, "{}", String::from_utf8_lossy(&problem));
-    let (_, card) = events.frame("call.offered", |_| true).await;
+    let (_, card) = events
+        .frame("call.offered", |card| card["attempt"] == 1)
+        .await;
     assert_eq!(card["why"]["rule"], "transferred", "{card:#}");
     events.frame("call.transferred", |_| true).await;
     first.wait("it is released", |phone| {

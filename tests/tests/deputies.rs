@@ -154,6 +154,10 @@ async fn a_leavers_client_reaches_the_successor_with_the_very_next_call() {
     answers(&phones[2]);
     let caller = company.call_from(4, CLIENT, Intent::patient());
     assert_eq!(caller.wait_for_end(), Outcome::Ended);
+    let told = company.daemon.run(&["trace", CLIENT, "--language", "en"]);
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let kept = "Agent 0 · assigned manager · chosen";
+    assert!(text.contains(kept), "the history keeps the name:\n{text}");
     let [new, old] = [2, 0].map(|agent| json!([ids[agent]]));
     assert_eq!(offered(&company).await, [new.clone(), new, old]);
 }

@@ -301,7 +301,7 @@ fn menus_that_lead_to_each_other_end_at_the_agents() {
 #[test]
 fn nobody_answers_and_a_message_is_left_and_owed_back() {
     let mut centre = company(Answering::Ignore, |line, _| {
-        line.reception.voicemail = MESSAGES
+        line.reception.voicemail = MESSAGES;
     });
     let leaves = Intent {
         talking: Talking::HangUp { after: secs(12) },

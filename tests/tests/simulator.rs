@@ -50,7 +50,9 @@ const WANTED: &[&str] = &[
     "offer ended: Declined",
     "offer ended: NoAnswer",
     "offer ended: Unreachable",
+    "recording.paused",
     "recording.ready",
+    "recording.resumed",
 ];
 
 fn number(variable: &str) -> Option<u64> {

@@ -342,6 +342,7 @@ impl Call {
             } => self.refused(context, leg, cause, elsewhere),
             Input::Transfer { leg, to } => self.transfer(context, leg, to),
             Input::Ordered(ordered) => self.ordered(context, ordered),
+            Input::PickedUp(picker) => self.picked_up(context, picker),
             Input::Join { leg, joining } => self.join(context, leg, joining),
             Input::Consulted => self.end(context, Cause::Transferred, Party::Agent),
             Input::CallerCancelled => {

@@ -149,7 +149,7 @@ impl Cause {
 impl From<OfferEnd> for Cause {
     fn from(end: OfferEnd) -> Self {
         match end {
-            OfferEnd::NoAnswer => Self::NoAnswer,
+            OfferEnd::NoAnswer | OfferEnd::PickedUp => Self::NoAnswer,
             OfferEnd::Busy => Self::Busy,
             OfferEnd::Declined => Self::Declined,
             OfferEnd::Unreachable => Self::Unreachable,

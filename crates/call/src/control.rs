@@ -122,7 +122,9 @@ impl Call {
             _ if leads => {}
             _ => return Err(ControlRefused::NotTheirs),
         }
-        match self.recording.is_running() {
+        // A message that a caller leaves is nobody's to pause.
+        let talked = self.bridge().is_some() || self.transfer.is_some();
+        match talked && self.recording.is_running() {
             true => Ok(()),
             false => Err(ControlRefused::NotRecorded),
         }

@@ -75,6 +75,8 @@ impl Call {
         } else if self.placing.leg() == Some(leg) {
             self.refused(context, leg, cause, true);
         } else {
+            // Whoever was asked to press a key is answered already.
+            self.outputs.push_back(Output::DropLeg(leg));
             self.leg_failed(context, leg, OfferEnd::Unreachable);
         }
     }

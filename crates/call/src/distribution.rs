@@ -180,6 +180,9 @@ impl Call {
             }),
         };
         let agent = offer.agent;
+        if self.answers_picker(context) {
+            return;
+        }
         let longest = self
             .offer
             .as_mut()

@@ -51,17 +51,20 @@ pub enum OfferEnd {
     CallerGone,
     /// Answered, but no media in common.
     MediaFailed,
+    /// A colleague took it at another telephone.
+    PickedUp,
 }
 
 impl OfferEnd {
     /// Every end there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoAnswer,
         Self::Busy,
         Self::Declined,
         Self::Unreachable,
         Self::CallerGone,
         Self::MediaFailed,
+        Self::PickedUp,
     ];
 }
 
@@ -391,11 +394,12 @@ mod tests {
             OfferEnd::Unreachable => 3,
             OfferEnd::CallerGone => 4,
             OfferEnd::MediaFailed => 5,
+            OfferEnd::PickedUp => 6,
         }
     }
 
     #[test]
     fn every_end_of_an_offer_is_listed() {
-        assert_eq!(OfferEnd::ALL.map(place), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(OfferEnd::ALL.map(place), [0, 1, 2, 3, 4, 5, 6]);
     }
 }

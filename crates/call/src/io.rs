@@ -7,7 +7,7 @@ use model::{
     TrunkId, UserId,
 };
 
-use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Service};
+use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Service};
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -259,6 +259,8 @@ pub enum Input {
     },
     /// Somebody at a screen ordered it; see [`Call::may_control`](crate::Call::may_control).
     Ordered(Ordered),
+    /// Somebody takes the call that rings elsewhere; see [`Call::rings_at`](crate::Call::rings_at).
+    PickedUp(Picker),
     /// The question to a colleague is over: the colleague is handed the client in another call, and a leg that talked
     /// has gone there; see [`Call::consulted`](crate::Call::consulted).
     Consulted,
@@ -436,6 +438,9 @@ pub enum Output {
     AskToTake(LegNo),
     /// Send the INVITE to a prepared leg.
     Ring(LegNo),
+    /// Send 200 to whoever picked the call up; answered by [`Input::LegAnswered`] before anything else, or
+    /// [`Input::LegFailed`].
+    AnswerLeg(LegNo),
     /// Send 180 to the caller.
     RelayRinging,
     /// Let an agent whose telephone is answered hear that the client's rings.

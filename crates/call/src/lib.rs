@@ -18,6 +18,7 @@ pub mod io;
 mod ledger;
 mod mobile;
 mod offer;
+mod picking;
 mod placing;
 mod probe;
 pub mod reception;
@@ -35,4 +36,5 @@ pub use io::{
     AgentStep, Bridge, Consulted, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
     Output, Placed, Ready, RecordingSummary, Turn, Words,
 };
+pub use picking::Picker;
 pub use reception::{Choice, Closed, MenuFor, Service};

@@ -65,6 +65,11 @@ impl Offer {
         }));
     }
 
+    /// Since when its telephones ring.
+    pub(crate) fn since(&self) -> Duration {
+        self.since
+    }
+
     pub(crate) fn has_legs(&self) -> bool {
         !self.legs.is_empty()
     }
@@ -215,7 +220,7 @@ impl Offer {
             OfferEnd::Busy => 3,
             OfferEnd::NoAnswer => 2,
             OfferEnd::MediaFailed => 1,
-            OfferEnd::Unreachable | OfferEnd::CallerGone => 0,
+            OfferEnd::Unreachable | OfferEnd::CallerGone | OfferEnd::PickedUp => 0,
         };
         let ends = self.legs.iter().filter_map(|leg| match leg.progress {
             Progress::Ended(end) => Some(end),

@@ -26,6 +26,9 @@ const MOST_TURNS: u8 = 5;
 /// The end of sounds that were cut short may be reported so long afterwards.
 const ECHO: Duration = Duration::from_millis(250);
 
+/// Whoever may have been told already is not kept for longer.
+const DOUBT: Duration = Duration::from_secs(15);
+
 /// How a line receives callers, as of the moment at which a call comes to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -100,10 +103,24 @@ pub(crate) struct Reception {
     noticed: bool,
     /// Why nobody could answer.
     reason: Option<Cause>,
+    /// The line that the journal knows to have received the caller.
+    received: Option<LineId>,
     /// Whose short number the caller dialled.
     wanted: Option<UserId>,
     /// The last question to routing was for that one.
     pub(crate) asked_directly: bool,
+}
+
+/// That a line received the caller; a closed office opens later only for calls that no other line takes.
+fn received_at(service: &Service, instead: Option<LineId>, snapshot: DialogSnapshot) -> EventKind {
+    let opens_at = service.closed.and_then(|closed| closed.opens_at);
+    EventKind::Received {
+        line: service.line,
+        closed: service.closed.is_some(),
+        instead,
+        opens_at: opens_at.filter(|_| instead.is_none()),
+        snapshot,
+    }
 }
 
 impl Reception {
@@ -130,13 +147,7 @@ impl Call {
         if let Some(closed) = service.closed {
             if let (Some(line), true) = (closed.instead, self.may_turn()) {
                 self.state = State::Deciding;
-                let left = EventKind::Received {
-                    line: service.line,
-                    closed: true,
-                    instead: Some(line),
-                    opens_at: None,
-                    snapshot: DialogSnapshot::default(),
-                };
+                let left = received_at(&service, Some(line), DialogSnapshot::default());
                 self.commit(context, vec![left]);
                 return self.outputs.push_back(Output::Turn { line });
             }
@@ -211,13 +222,9 @@ impl Call {
         let Some(service) = self.service() else {
             return;
         };
-        let received = EventKind::Received {
-            line: service.line,
-            closed: service.closed.is_some(),
-            instead: None,
-            opens_at: service.closed.and_then(|closed| closed.opens_at),
-            snapshot,
-        };
+        let line = service.line;
+        let received = received_at(service, None, snapshot);
+        self.reception.received = Some(line);
         let effect = self.commit(context, vec![EventKind::LineAnswered, received]);
         self.state = State::Admitting {
             effect: Some(effect),
@@ -241,6 +248,13 @@ impl Call {
 
     fn closed(&mut self, context: &mut Context<'_>) {
         self.reception.reason = Some(Cause::Closed);
+        if let Some(service) = self
+            .service()
+            .filter(|it| self.reception.received != Some(it.line))
+        {
+            let received = received_at(service, None, DialogSnapshot::default());
+            self.commit(context, vec![received]);
+        }
         match self.service().and_then(|service| service.voicemail) {
             Some(_) => self.tell(context, Step::Message, Words::ClosedMessage),
             None => self.say_farewell(context, Words::Closed, (Cause::Closed, Party::System)),
@@ -254,6 +268,7 @@ impl Call {
             self.withdraw_offer(context);
             self.leave_queue();
             self.reception.reason = Some(cause);
+            self.reception.deaf_until = context.now.mono + ECHO;
             self.reception.steps.push_back(Step::Message);
             self.go_on(context);
         } else if self.answered {
@@ -277,6 +292,10 @@ impl Call {
     /// Words that were ordered here were said.
     pub(crate) fn told(&mut self, context: &mut Context<'_>) {
         if context.now.mono < self.reception.deaf_until {
+            // The end of what was said before, or of a sound that is not there.
+            if let State::Telling { until } = &mut self.state {
+                *until = (*until).min(context.now.mono + DOUBT);
+            }
             return;
         }
         match self.state {

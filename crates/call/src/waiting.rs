@@ -287,7 +287,7 @@ impl Call {
     pub(crate) fn abandoned(&self, cause: Cause) -> Cause {
         match (&self.state, cause) {
             (State::Farewell { cause, .. }, _) => *cause,
-            (State::Message { .. }, Cause::HungUp) => Cause::MessageLeft,
+            (State::Message { .. }, _) => Cause::MessageLeft,
             (_, Cause::HungUp) => Cause::CallerCancelled,
             _ => cause,
         }

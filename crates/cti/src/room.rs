@@ -28,6 +28,7 @@ pub(crate) struct Room {
     participants: Vec<UserId>,
     past_offers: Vec<PastOffer>,
     recording: bool,
+    ended: bool,
     /// The attempt whose card's frame is not sent yet.
     pub(crate) unsent_offer: Option<u16>,
     /// Asked for before that frame was sent.
@@ -93,9 +94,20 @@ impl Room {
                 EventKind::ConversationStarted { recording, .. } => {
                     self.recording = recording.is_some();
                 }
-                EventKind::Ended { .. } if self.recording => course = Course::Ended,
-                EventKind::Ended { .. } | EventKind::RecordingReady { .. } => {
-                    course = Course::Over;
+                EventKind::MessageStarted { .. } => self.recording = true,
+                EventKind::Ended { .. } => {
+                    self.ended = true;
+                    course = match self.recording {
+                        true => Course::Ended,
+                        false => Course::Over,
+                    };
+                }
+                // Also told of while the call runs, if there is none or a message is complete.
+                EventKind::RecordingReady { .. } => {
+                    self.recording = false;
+                    if self.ended {
+                        course = Course::Over;
+                    }
                 }
                 _ => {}
             }

@@ -36,6 +36,11 @@ pub enum Rule {
         /// Who.
         by: UserId,
     },
+    /// The agent took a call that rang at a colleague (T3).
+    PickedUp {
+        /// At whom it rang.
+        by: UserId,
+    },
     /// The colleague did not take it: the conversation comes back.
     Returned {
         /// Who did not.

@@ -59,6 +59,12 @@ struct Names<'a> {
 
 impl Names<'_> {
     async fn learn(&mut self, route: &Route, pauses: &[RecordingPause]) {
+        // Whoever has left is no user any more, but the history has the name.
+        for offer in &route.offers {
+            if let Some(name) = &offer.agent_name {
+                self.known.insert(offer.agent, name.clone());
+            }
+        }
         let explained = route
             .offers
             .iter()
@@ -294,6 +300,10 @@ impl Tale<'_> {
             Rule::Transferred { by } => {
                 let by = self.name(by);
                 self.words.say("rule-transferred", &[("by", by)])
+            }
+            Rule::PickedUp { by } => {
+                let by = self.name(by);
+                self.words.say("rule-picked-up", &[("by", by)])
             }
             Rule::Deputy { of, .. } => {
                 let of = self.name(of);

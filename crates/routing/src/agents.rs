@@ -154,6 +154,11 @@ impl Agents {
         self.apply(now, agent, Input::Dial, Some(call))
     }
 
+    /// The agent is away by plan.
+    pub fn is_absent(&self, agent: UserId) -> bool {
+        self.absences.until(agent).is_some()
+    }
+
     /// The agent's devices ring for the call that reserved it.
     pub fn ringing(&mut self, now: Now, agent: UserId, call: CallId) {
         self.apply(now, agent, Input::Ring, Some(call));

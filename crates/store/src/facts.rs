@@ -40,10 +40,10 @@ impl Facts {
         self.entries.iter().map(|entry| &entry.event)
     }
 
-    /// Calls that these facts end and that somebody was offered.
+    /// Calls that these facts end.
     pub(crate) fn ended(&self) -> impl Iterator<Item = CallId> {
         let ended = |entry: &Entry<Event>| match entry.event.kind {
-            EventKind::Ended { agent, .. } => agent.map(|_| entry.event.call),
+            EventKind::Ended { .. } => Some(entry.event.call),
             _ => None,
         };
         self.entries.iter().filter_map(ended)

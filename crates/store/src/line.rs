@@ -173,7 +173,11 @@ impl Table for LineData {
         new: Option<&mut Self>,
     ) -> Outcome<()> {
         writing.directory_changed = true;
-        if let Some(line) = &new {
+        // What was there when it was named may be gone by now, and does not keep the line from being changed.
+        let same = |new: &&mut Self| {
+            old.is_some_and(|old| old.reception == new.reception && old.office == new.office)
+        };
+        if let Some(line) = new.as_ref().filter(|new| !same(new)) {
             reception::expect_all(writing, id, line).await?;
         }
         let overflow = new.as_ref().and_then(|line| line.queue?.overflow);

@@ -1,6 +1,6 @@
 //! The caller's leg: ringing, answer, refusal, withdrawal and end.
 
-use call::{Cause, LegNo};
+use call::{Cause, LegNo, OfferEnd};
 use media::LegKey;
 use model::{CallId, Now};
 use sip::{
@@ -52,7 +52,13 @@ impl Switch {
 
     /// 200 with our answer; the layer below repeats it until the ACK.
     pub(crate) fn answer_caller(&mut self, now: Now, call: CallId) {
-        let Some(key) = self.caller(call) else { return };
+        if let Some(key) = self.caller(call) {
+            self.answer_leg(now, key);
+        }
+    }
+
+    /// The same for whoever dialled.
+    pub(crate) fn answer_leg(&mut self, now: Now, key: LegKey) {
         if self.waits_for_prack(key) {
             return;
         }
@@ -112,7 +118,7 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return;
         };
-        let call = leg.call;
+        let (call, no) = (leg.call, leg.no);
         if mutant!("cancel_lost")
             && leg.media.state == crate::leg::MediaState::Open
             && call.0 % 2 == 0
@@ -123,7 +129,7 @@ impl Switch {
             let response = dialog.response(&leg.invite, 487);
             self.respond(now.mono, server, response);
             self.forget_leg(key);
-            self.tell_call(now, call, call::Input::CallerCancelled);
+            self.tell_call(now, call, gave_up(no));
         }
     }
 
@@ -191,9 +197,11 @@ impl Switch {
             Phase::Confirmed if leg.hang_up.is_some() => {}
             Phase::Confirmed => self.send_bye(now, key),
             Phase::Incoming(server) => {
-                // Answered as far as the call knows, while the 200 waits for a PRACK.
-                if let Some(dialog) = leg.dialog.as_ref().filter(|_| leg.reliable.answer_waits) {
-                    let response = dialog.response(&leg.invite, 500);
+                // Whoever dialled gets a final answer in any case; it may have been answered as far as the call knows,
+                // while the 200 waits for a PRACK.
+                let status = if leg.reliable.answer_waits { 500 } else { 480 };
+                if let Some(dialog) = &leg.dialog {
+                    let response = dialog.response(&leg.invite, status);
                     self.respond(now.mono, server, response);
                 }
                 self.forget_leg(key);
@@ -249,5 +257,13 @@ impl Switch {
     pub(crate) fn forget_leg(&mut self, key: LegKey) {
         self.close_media(key);
         self.legs.remove(key);
+    }
+}
+
+/// Somebody who dialled gives up before an answer: whoever called, or whoever wanted to pick the call up.
+pub(crate) fn gave_up(leg: LegNo) -> call::Input {
+    match leg {
+        LegNo::CALLER => call::Input::CallerCancelled,
+        leg => call::Input::LegFailed(leg, OfferEnd::Declined),
     }
 }

@@ -82,6 +82,15 @@ impl Calls {
         self.table.get(&call).map(|entry| &entry.call)
     }
 
+    /// The call of a client that has rung for the longest, at this agent or at anybody.
+    pub(crate) fn longest_ringing(&self, at: Option<UserId>) -> Option<CallId> {
+        let ringing = self.table.iter().filter_map(|(id, entry)| {
+            let (agent, since) = entry.call.rings_at()?;
+            at.is_none_or(|at| at == agent).then_some((since, *id))
+        });
+        ringing.min().map(|(_, id)| id)
+    }
+
     /// Whether this leg may hand its conversation over now.
     pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
         let entry = self.table.get(&call);
@@ -198,6 +207,7 @@ impl Switch {
             Wish::Say { words, call_back } => self.say(id, words, call_back),
             Wish::AskToTake(leg) => self.ask_to_take(id, leg),
             Wish::Ring(leg) => self.ring(now, id, leg),
+            Wish::AnswerLeg(leg) => return Some(self.answer_picker(now, id, leg)),
             Wish::RelayRinging => self.relay_ringing(now, id),
             Wish::PlayRingback(leg) => self.play_ringback(id, leg),
             Wish::RelayEarlyMedia { client, agent } => {
@@ -277,7 +287,10 @@ impl Switch {
     ) -> call::Input {
         let state = self.agents.state(callee);
         let fresh = !tried.contains(&callee);
-        let taken = fresh && self.agents.take_directly(now, callee, id);
+        // A client who dials somebody on holiday does not hear an empty office ring.
+        let from_client = matches!(self.calls.origin(id), Some(Origin::Inbound(_)));
+        let absent = from_client && rule == Rule::Dialled && self.agents.is_absent(callee);
+        let taken = fresh && !absent && self.agents.take_directly(now, callee, id);
         let verdict = match (taken, state) {
             (true, _) => Verdict::Candidate { place: 0 },
             (false, _) if !fresh => Verdict::PassedOver(PassedOver::AlreadyTried),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use call::{Act, Control, ControlRefused, Effect, EffectId, Notice, OrderId, Ordered};
-use model::{AgentState, AwayReason, CallId, Now, UserId};
+use model::{AgentState, CallId, Now, UserId};
 
 use crate::{io::Output, switch::Switch};
 
@@ -96,9 +96,9 @@ impl Switch {
             return Err(ControlRefused::OwnNumber);
         }
         match self.agents.state(colleague) {
-            Some(AgentState::Away {
-                reason: AwayReason::Unregistered,
-            }) => Err(ControlRefused::ColleagueAway),
+            Some(AgentState::Away { .. }) if !self.is_reachable(colleague) => {
+                Err(ControlRefused::ColleagueAway)
+            }
             Some(AgentState::Available | AgentState::WrapUp { .. } | AgentState::Away { .. }) => {
                 Ok(colleague)
             }

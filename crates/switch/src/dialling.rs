@@ -43,6 +43,9 @@ impl Switch {
                 return self.not_authenticated(now, from, &invite, account.as_deref(), challenged);
             }
         };
+        let Some(invite) = self.dialled_code(now, from, invite, &user) else {
+            return;
+        };
         match self.may_dial(&user, &invite) {
             Ok((device, origin)) => self.begin_dialled(now, from, invite, device, origin),
             Err(refused) => {

@@ -9,6 +9,7 @@ use sip::{
 };
 
 use crate::{
+    caller_leg::gave_up,
     delayed_offer::crosses_offer,
     leg::Phase,
     media_paths::SDP,
@@ -99,7 +100,7 @@ impl Switch {
                 self.respond(now.mono, server, answer);
                 self.respond(now.mono, invite, refused);
                 self.forget_leg(key);
-                self.tell_call(now, call, call::Input::CallerCancelled);
+                self.tell_call(now, call, gave_up(no));
             }
             _ => self.respond(now.mono, server, answer),
         }

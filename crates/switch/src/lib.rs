@@ -9,6 +9,7 @@
 mod answers;
 mod caller_leg;
 mod calls;
+mod codes;
 mod consultations;
 mod control;
 mod delayed_offer;

@@ -197,11 +197,15 @@ impl Switch {
     }
 
     pub(crate) fn update_registered(&mut self, now: Now, user: UserId) {
-        let devices = self.directory.devices_of(user);
-        let mut devices = devices.iter();
-        let registered = devices.any(|device| self.registrar.bindings(device.0).next().is_some())
-            || (!self.elsewhere(user).is_empty() && !self.ways_out().is_empty());
+        let registered = self.is_reachable(user);
         self.agents.set_registered(now, user, registered);
+    }
+
+    /// One of the user's telephones can be rung, whether or not the user is there.
+    pub(crate) fn is_reachable(&self, user: UserId) -> bool {
+        let mut devices = self.directory.devices_of(user).iter();
+        devices.any(|device| self.registrar.bindings(device.0).next().is_some())
+            || (!self.elsewhere(user).is_empty() && !self.ways_out().is_empty())
     }
 
     pub(crate) fn load_bindings(&mut self, now: Now, bindings: Vec<model::Binding>) {

@@ -166,6 +166,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// What is dialled is no number but a code: it joins a call that somebody else began.
+    pub fn dials_code(&self) -> bool {
+        self.line.starts_with('*')
+    }
+
     /// A caller who dials at `at`.
     pub fn new(
         at: Duration,

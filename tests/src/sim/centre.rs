@@ -40,6 +40,7 @@ pub(super) enum Happening {
     ResultAgain(u32, EffectId, EffectEnd),
     Media(u32, media::plane::Event),
     Command(Command),
+    Hand,
     Broken(u32, Path),
     Second,
     Kill,
@@ -248,6 +249,21 @@ impl Centre {
         self.dial_as(at, agent, (number, number), intent)
     }
 
+    /// An agent picks up a client's call at `at` by dialling `code`; the client hears the telephone.
+    pub fn pick_up(
+        &mut self,
+        at: Duration,
+        agent: usize,
+        code: &str,
+        client: SocketAddr,
+    ) -> SocketAddr {
+        let name = self.callers[&client]
+            .number
+            .trim_start_matches('+')
+            .to_owned();
+        self.dial_as(at, agent, (&name, code), Intent::patient())
+    }
+
     /// The call goes by `name` among the callers.
     fn dial_as(
         &mut self,
@@ -436,6 +452,7 @@ impl Centre {
                 self.input(Input::Media(event));
             }
             Happening::Effect(..) | Happening::ResultAgain(..) | Happening::Media(..) => {}
+            Happening::Hand => self.lay_hand(),
             Happening::Command(command) => self.input(Input::Command(command)),
             Happening::Broken(life, path) if life == self.life => {
                 self.input(Input::FlowClosed { path });

@@ -302,11 +302,14 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     for record in &centre.wire {
         let message = &record.message;
         let answer = message.status() == Some(200) && message.method() == "INVITE";
-        if answer && !record.incoming && centre.callers.contains_key(&record.party) {
+        let begins = centre.callers.get(&record.party);
+        let begins = begins.is_some_and(|caller| !caller.dials_code());
+        if answer && !record.incoming && begins {
             answered.entry(record.party).or_insert(record.at);
         }
     }
     let mut talked: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unsure: BTreeSet<&str> = BTreeSet::new();
     let bridges = || centre.plane.bridges.iter();
     let joined = |media| bridges().any(|it| it.a == media || it.b == media);
     for (party, at) in &answered {
@@ -315,7 +318,8 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
         // Of one who waited before, a crash may take the beginning of the conversation along.
         let waited = !bridges().any(|it| it.at <= *at && (it.a == media || it.b == media));
         if !joined || (waited && centre.life > 0) {
-            told.remove(centre.callers[party].number.trim_start_matches('+'));
+            // Nor is then known which of the calls by this name the journal tells of.
+            unsure.insert(centre.callers[party].number.trim_start_matches('+'));
             continue;
         }
         let number = centre.callers[party].number.trim_start_matches('+');
@@ -326,12 +330,13 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     }
     for (number, times) in talked {
         let told = told.remove(number).unwrap_or(0);
-        if told != times {
+        if told != times && !unsure.contains(number) {
             found.push(format!(
                 "{number} had {times} conversations, the journal tells of {told}"
             ));
         }
     }
+    told.retain(|number, _| !unsure.contains(number.as_str()));
     // After a crash, the 200 to a conversation in the journal may never have left.
     for number in told.keys().filter(|_| centre.life == 0) {
         found.push(format!(

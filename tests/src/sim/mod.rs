@@ -14,6 +14,7 @@ pub mod digest;
 mod exchange;
 mod extensions;
 mod fairness;
+mod hands;
 pub mod invariants;
 mod life;
 pub mod message;

@@ -172,6 +172,7 @@ impl Centre {
                 self.at(back, Happening::Command(Command::EndWrapUp { agent }));
             }
         }
+        self.lay_hands(setup);
         if callers > 0 {
             self.at(begin + span + Duration::from_secs(25), Happening::Heal);
         }

@@ -120,6 +120,26 @@ fn decode(row: &mut Row, call: CallId) -> Made<Ended> {
     })
 }
 
+/// The manager, or who stands in during an absence (R6); nobody, which is everybody, if they are absent too.
+async fn present(writing: &mut Writing, manager: UserId, ended: &Ended) -> Made<Option<UserId>> {
+    let sql = "SELECT a.deputy, u.deputy FROM absences a JOIN users u ON u.id = a.user_id \
+               WHERE a.user_id = $1 AND a.removed_at IS NULL AND a.from_at <= $2 AND a.until_at > $2 \
+               ORDER BY a.id LIMIT 1";
+    let at = ended.at.micros();
+    let absent = writing.conn.rows(sql, &args![manager.0, at]).await?;
+    let Some(mut absence) = absent.into_iter().next() else {
+        return Ok(Some(manager));
+    };
+    let deputies = [absence.opt_int()?, absence.opt_int()?].map(|it| it.map(UserId));
+    for deputy in deputies.into_iter().chain([ended.last_offered]).flatten() {
+        let absences = writing.conn.rows(sql, &args![deputy.0, at]).await?;
+        if deputy != manager && absences.is_empty() {
+            return Ok(Some(deputy));
+        }
+    }
+    Ok(None)
+}
+
 /// A missed call opens an obligation or joins the one that is open.
 async fn open(writing: &mut Writing, ended: &Ended) -> Made<()> {
     let Some(creditor) = Creditor::of(ended.client, &ended.number) else {
@@ -130,7 +150,10 @@ async fn open(writing: &mut Writing, ended: &Ended) -> Made<()> {
     }
     let id = ObligationId(writing.make_id());
     let owner = writing.shared.memory().index.owner(ended.client);
-    let responsible = owner.or(ended.last_offered);
+    let responsible = match owner {
+        Some(owner) => present(writing, owner, ended).await?,
+        None => ended.last_offered,
+    };
     // Nobody calls back from a closed office.
     let from = ended.opens_at.map_or(ended.at, |opens| opens.max(ended.at));
     let due = obligation::due(from, ended.callback_minutes);
