@@ -101,6 +101,9 @@ async fn carry_out(
     act: Act,
 ) -> Result<StatusCode, Problem> {
     rights::see_call(state, identity, call).await?;
+    if state.base.calls().read(call).await?.ended_at.is_some() {
+        return Err(problem(ControlRefused::Over));
+    }
     let (by, leads) = (identity.user, identity.role != Role::Agent);
     let command = |order| {
         Command::Control(Control {

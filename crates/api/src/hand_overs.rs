@@ -149,7 +149,7 @@ impl From<HandOver> for HandOverView {
 /// What a user has in hand
 ///
 /// A user who has nothing in hand can be removed.
-#[utoipa::path(get, path = "/users/{id}/hand-over", tag = "users", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/users/{id}/hand-over", tag = "hand-overs", params(("id" = String, Path)),
     responses((status = 200, body = HoldingsView), (status = 404)))]
 async fn holdings(
     State(state): State<ApiState>,
@@ -164,7 +164,7 @@ async fn holdings(
 /// All persons and organisations assigned to the user, open deals, open tasks and open calls back move in one act; the next
 /// call of each client goes to the successor. A request with the same `Idempotency-Key` moves nothing and gets the same
 /// answer.
-#[utoipa::path(post, path = "/users/{id}/hand-over", tag = "users", request_body = HandOverFields,
+#[utoipa::path(post, path = "/users/{id}/hand-over", tag = "hand-overs", request_body = HandOverFields,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = HandOverView), (status = 404), (status = 409), (status = 422)))]
 async fn hand_over(
@@ -207,7 +207,7 @@ struct Query {
 }
 
 /// List hand-overs, newest first
-#[utoipa::path(get, path = "/hand-overs", tag = "users", params(Query),
+#[utoipa::path(get, path = "/hand-overs", tag = "hand-overs", params(Query),
     responses((status = 200, body = Items<HandOverView>)))]
 async fn list(
     State(state): State<ApiState>,
@@ -224,7 +224,7 @@ async fn list(
 }
 
 /// Read a hand-over
-#[utoipa::path(get, path = "/hand-overs/{id}", tag = "users", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/hand-overs/{id}", tag = "hand-overs", params(("id" = String, Path)),
     responses((status = 200, body = HandOverView), (status = 404)))]
 async fn read(
     State(state): State<ApiState>,
