@@ -1,14 +1,17 @@
 //! Who is absent when, and who stands in.
 
 use crm::{
-    AbsenceData, AbsenceFilter, Base, Error, PageRequest, Repository, Settings, Users,
-    absence::MOST_PLANNED,
+    AbsenceData, AbsenceFilter, Base, Error, Journal, PageRequest, PersonData, Repository,
+    Settings, Users, absence::MOST_PLANNED,
 };
 use model::{Deputy, UserId, Utc};
 use rstest::rstest;
 use store::Store;
 
-use crate::scene::{Kind, scene, user};
+use crate::{
+    desk::Desk,
+    scene::{Kind, person_data, scene, user},
+};
 
 /// Far ahead, so that nothing of the plan is over.
 const DAWN: i64 = 4_000_000_000;
@@ -224,4 +227,54 @@ async fn a_plan_is_bounded(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
             ..
         })
     ));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_deputy_of_an_absent_manager_owes_the_call_back_and_without_one_present_everybody(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let desk = Desk::new(kind).await;
+    let store = desk.store();
+    let manager = user(store, "Manager").await.id;
+    let boris = user(store, "Boris").await.id;
+    let data = PersonData {
+        manager: Some(manager),
+        ..person_data("Client", &["+79160000001"])
+    };
+    store.create(data).await.unwrap();
+    store.set_deputy(manager, Some(boris)).await.unwrap();
+    let now_and_long_after = |user| AbsenceData {
+        from: Utc::from_secs(1_700_000_000),
+        ..absence(user, (0, 0))
+    };
+    store
+        .absences()
+        .create(now_and_long_after(manager))
+        .await
+        .unwrap();
+    let mut script = desk.script("+79160000001").await;
+    let facts = vec![script.arrived(), script.offered(0), script.ended(0)];
+    store.append(facts).await.unwrap();
+    assert_eq!(desk.the_open_one().await.responsible, Some(boris));
+
+    let desk = Desk::new(kind).await;
+    let store = desk.store();
+    let manager = user(store, "Manager").await.id;
+    let data = PersonData {
+        manager: Some(manager),
+        ..person_data("Client", &["+79160000001"])
+    };
+    store.create(data).await.unwrap();
+    for user in [manager, desk.anna] {
+        store
+            .absences()
+            .create(now_and_long_after(user))
+            .await
+            .unwrap();
+    }
+    let mut script = desk.script("+79160000001").await;
+    let facts = vec![script.arrived(), script.offered(0), script.ended(0)];
+    store.append(facts).await.unwrap();
+    assert_eq!(desk.the_open_one().await.responsible, None);
 }
