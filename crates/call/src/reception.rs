@@ -84,7 +84,7 @@ pub(crate) enum Step {
     Notice,
     Menu,
     Closed,
-    Message,
+    Message(Voicemail),
 }
 
 /// How far the reception of a caller is.
@@ -101,8 +101,6 @@ pub(crate) struct Reception {
     deaf_until: Duration,
     /// The caller heard that the conversation will be recorded.
     noticed: bool,
-    /// Why nobody could answer.
-    reason: Option<Cause>,
     /// The line that the journal knows to have received the caller.
     received: Option<LineId>,
     /// Whose short number the caller dialled.
@@ -206,7 +204,7 @@ impl Call {
             Step::Announce => self.tell(context, step, Words::Announcement),
             Step::Notice => self.tell(context, step, Words::RecordingNotice),
             Step::Closed => self.closed(context),
-            Step::Message => self.tell(context, step, Words::Message),
+            Step::Message(_) => self.tell(context, step, Words::Message),
             Step::Menu => {
                 self.reception.tries = 0;
                 self.ask(context, Words::Menu);
@@ -247,7 +245,6 @@ impl Call {
     }
 
     fn closed(&mut self, context: &mut Context<'_>) {
-        self.reception.reason = Some(Cause::Closed);
         if let Some(service) = self
             .service()
             .filter(|it| self.reception.received != Some(it.line))
@@ -256,7 +253,9 @@ impl Call {
             self.commit(context, vec![received]);
         }
         match self.service().and_then(|service| service.voicemail) {
-            Some(_) => self.tell(context, Step::Message, Words::ClosedMessage),
+            Some(voicemail) => {
+                self.tell(context, Step::Message(voicemail), Words::ClosedMessage);
+            }
             None => self.say_farewell(context, Words::Closed, (Cause::Closed, Party::System)),
         }
     }
@@ -264,12 +263,11 @@ impl Call {
     /// Nobody can answer: the caller may leave a message, hears so, or is refused.
     pub(crate) fn nobody(&mut self, context: &mut Context<'_>, cause: Cause) {
         let voicemail = self.service().and_then(|service| service.voicemail);
-        if voicemail.is_some() {
+        if let Some(voicemail) = voicemail {
             self.withdraw_offer(context);
             self.leave_queue();
-            self.reception.reason = Some(cause);
             self.reception.deaf_until = context.now.mono + ECHO;
-            self.reception.steps.push_back(Step::Message);
+            self.reception.steps.push_back(Step::Message(voicemail));
             self.go_on(context);
         } else if self.answered {
             self.say_farewell(context, Words::AllBusy, (cause, Party::System));
@@ -314,7 +312,7 @@ impl Call {
 
     fn told_to_the_end(&mut self, context: &mut Context<'_>) {
         match self.reception.step.take() {
-            Some(Step::Message) => self.take_message(context),
+            Some(Step::Message(voicemail)) => self.take_message(context, voicemail),
             _ => self.go_on(context),
         }
     }
@@ -408,11 +406,7 @@ impl Call {
     }
 
     /// After the tone: what the caller says is kept.
-    fn take_message(&mut self, context: &mut Context<'_>) {
-        let Some(voicemail) = self.service().and_then(|service| service.voicemail) else {
-            let cause = self.reception.reason.unwrap_or(Cause::NobodyAnswered);
-            return self.say_farewell(context, Words::AllBusy, (cause, Party::System));
-        };
+    fn take_message(&mut self, context: &mut Context<'_>, voicemail: Voicemail) {
         let recording = self.recording.start(self.id, context.now);
         self.outputs.push_back(Output::RecordMessage {
             file: recording.clone(),

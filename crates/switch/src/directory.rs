@@ -119,11 +119,6 @@ impl Index {
             .get(*self.short_numbers.get(short_number)?)
     }
 
-    /// Who has this short number.
-    pub(crate) fn short_number(&self, number: &str) -> Option<UserId> {
-        Some(self.colleague(number)?.user)
-    }
-
     /// Whether a longer short number begins with these digits.
     pub(crate) fn begins_short_number(&self, digits: &str) -> bool {
         let from = (Bound::Excluded(digits), Bound::Unbounded);

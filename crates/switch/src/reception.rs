@@ -47,12 +47,9 @@ impl Switch {
         let mut choices = menu.choices.iter();
         let by_key = choices.find(|choice| keys.chars().eq([choice.key]));
         let by_key = by_key.and_then(|choice| self.choice(now, choice.to));
-        let of_agents = |wanted: &str| {
-            menu.extensions
-                .then(|| self.directory.short_number(wanted))?
-        };
-        let agent = of_agents(keys).map(|agent| Choice {
-            to: Destination::Agent(agent),
+        let colleague = self.directory.colleague(keys).filter(|_| menu.extensions);
+        let agent = colleague.map(|agent| Choice {
+            to: Destination::Agent(agent.user),
             service: None,
         });
         let more = menu.extensions && self.directory.begins_short_number(keys);
