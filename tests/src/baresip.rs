@@ -55,18 +55,21 @@ impl Carrier {
     }
 }
 
-/// A port that is free for datagrams and connections: baresip wants both. Below the ports that the system gives to
-/// whoever asks for any, so that nobody takes it before baresip does.
+/// A port that is free for datagrams and connections, and the one above it: baresip wants both kinds, and listens for
+/// TLS one above the port it was told. Below the ports that the system gives to whoever asks for any, so that nobody
+/// takes it before baresip does.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id() as u16;
     let mut tried = (0..1_000).map(|_| {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        10_000 + process.wrapping_mul(37).wrapping_add(step) % 10_000
+        10_000 + 2 * (process.wrapping_mul(37).wrapping_add(step) % 5_000)
     });
     let free = |port: &u16| {
-        let here = (Ipv4Addr::LOCALHOST, *port);
-        UdpSocket::bind(here).is_ok() && TcpListener::bind(here).is_ok()
+        [*port, *port + 1]
+            .map(|port| (Ipv4Addr::LOCALHOST, port))
+            .iter()
+            .all(|here| UdpSocket::bind(here).is_ok() && TcpListener::bind(here).is_ok())
     };
     tried.find(free).expect("there is a free port")
 }
