@@ -15,6 +15,7 @@ use crate::{
     body::{Params, Path},
     clients::ClientFields,
     moment::Moment,
+    parked::{ParkedView, ParkingView},
     problem::Problem,
     resource::{self, Items},
     rights,
@@ -69,6 +70,8 @@ struct CallView {
     /// No conversation took place; false while the call runs.
     missed: bool,
     recording: Option<RecordingView>,
+    /// Where the client is parked at the moment.
+    parked: Option<ParkedView>,
 }
 
 /// The recording of a conversation.
@@ -211,6 +214,7 @@ impl From<Call> for CallView {
             talk_ms: call.talk_ms,
             wait_ms: call.wait_ms,
             missed: call.missed,
+            parked: call.parked.map(ParkedView::from),
             recording: call
                 .recording
                 .map(|recording| RecordingView::new(recording, call.pauses)),
@@ -299,6 +303,8 @@ struct RouteView {
     offers: Vec<OfferView>,
     /// The queue, if the caller had to wait.
     queued: Option<QueuedView>,
+    /// Where the client was parked, in order.
+    parkings: Vec<ParkingView>,
     /// The last decision, if it found nobody (else).
     #[schema(value_type = Option<Object>)]
     exhausted: Option<Explanation>,
@@ -400,6 +406,7 @@ impl From<Route> for RouteView {
                 priority: queued.priority,
                 explanation: queued.explanation,
             }),
+            parkings: route.parkings.into_iter().map(Into::into).collect(),
             exhausted: route.exhausted,
         }
     }

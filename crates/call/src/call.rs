@@ -10,8 +10,8 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    placing::Placing, probe, reception::Reception, recording::Recording, transfer::Transfer,
-    waiting::Stay,
+    parking::Parking, placing::Placing, probe, reception::Reception, recording::Recording,
+    transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
@@ -28,6 +28,16 @@ pub(crate) enum State {
         until: Duration,
     },
     Choosing {
+        until: Duration,
+    },
+    /// A place for the client is asked for.
+    Parking,
+    /// The client waits there.
+    Parked {
+        until: Duration,
+    },
+    /// The caller hears itself.
+    Echoing {
         until: Duration,
     },
     /// The caller leaves a message.
@@ -97,6 +107,8 @@ pub struct Call {
     pub(crate) talker: Option<UserId>,
     /// The conversation is being handed over.
     pub(crate) transfer: Option<Transfer>,
+    /// The client is parked meanwhile.
+    pub(crate) parking: Option<Parking>,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
     /// Whom the call was offered to, and until when they rest from it if it waits.
@@ -212,7 +224,7 @@ impl Call {
         matches!(self.state, State::Ending { .. })
     }
 
-    fn new(id: CallId, origin: Origin, arrived_at: Utc) -> Self {
+    pub(crate) fn new(id: CallId, origin: Origin, arrived_at: Utc) -> Self {
         Self {
             id,
             origin,
@@ -223,6 +235,7 @@ impl Call {
             placing: Placing::default(),
             talker: None,
             transfer: None,
+            parking: None,
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
@@ -264,7 +277,7 @@ impl Call {
         let client = match &self.origin {
             Origin::Inbound(_) | Origin::Recovered => leg == LegNo::CALLER,
             Origin::Outbound(_) => self.placing.leg() == Some(leg),
-            Origin::Internal(_) => false,
+            Origin::Internal(_) | Origin::Echo(_) => false,
         };
         if client { Party::Client } else { Party::Agent }
     }
@@ -281,6 +294,7 @@ impl Call {
             | State::Farewell { until, .. }
             | State::Telling { until }
             | State::Choosing { until }
+            | State::Echoing { until }
             | State::Message { until } => Some(until),
             State::Waiting => self.stay.map(Stay::next_wake),
             _ => None,
@@ -290,6 +304,7 @@ impl Call {
             ring,
             self.probes.next_wake(),
             self.recording.next_wake(),
+            self.parking_wake(),
         ]
         .into_iter()
         .flatten()
@@ -313,7 +328,9 @@ impl Call {
                 choice,
                 explanation,
                 qualified,
+                beside,
             } => {
+                let choice = choice.map(|choice| (choice, beside));
                 self.decided(context, choice, explanation, qualified);
             }
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
@@ -341,6 +358,13 @@ impl Call {
                 elsewhere,
             } => self.refused(context, leg, cause, elsewhere),
             Input::Transfer { leg, to } => self.transfer(context, leg, to),
+            Input::Park(leg) => self.park(leg, false),
+            Input::MayPark {
+                place,
+                keep,
+                snapshot,
+            } => self.may_park(context, place, keep, snapshot),
+            Input::Retrieved(picker) => self.retrieved(context, picker),
             Input::Ordered(ordered) => self.ordered(context, ordered),
             Input::PickedUp(picker) => self.picked_up(context, picker),
             Input::Join { leg, joining } => self.join(context, leg, joining),
@@ -381,6 +405,7 @@ impl Call {
             _ => {
                 self.waited(context);
                 self.received(context);
+                self.stayed(context);
             }
         }
         while let Some(step) = self.probes.step(context.now.mono) {
@@ -426,7 +451,7 @@ impl Call {
                 to: inbound.to.clone(),
                 caller: Arc::clone(&self.caller),
             }],
-            Origin::Outbound(_) | Origin::Internal(_) => self.own_beginning(),
+            Origin::Outbound(_) | Origin::Internal(_) | Origin::Echo(_) => self.own_beginning(),
             Origin::Recovered => Vec::new(),
         }
     }

@@ -23,6 +23,22 @@ pub(crate) struct Transfer {
     returning: bool,
     /// No telephone asked for it, so none is told how it goes.
     ordered: bool,
+    /// To whom in which case.
+    pub(crate) course: Course,
+}
+
+/// Whom a conversation that is under way may come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// The colleague it is handed to.
+    #[default]
+    HandedOver,
+    /// Whoever takes the parked client out of the place.
+    Fetched,
+    /// Whoever parked the client, since nobody came.
+    Unclaimed,
+    /// Anybody who is qualified, since they do not answer either.
+    Anybody,
 }
 
 impl Transfer {
@@ -35,7 +51,20 @@ impl Transfer {
             left: false,
             returning: false,
             ordered: false,
+            course: Course::HandedOver,
         }
+    }
+
+    pub(crate) fn from(self) -> UserId {
+        self.from
+    }
+
+    pub(crate) fn goes_to(&mut self, agent: UserId) {
+        self.to = agent;
+    }
+
+    pub(crate) fn is_told_on_a_screen(self) -> bool {
+        self.ordered
     }
 
     /// It was ordered from a screen.
@@ -43,11 +72,14 @@ impl Transfer {
         self.ordered = true;
     }
 
-    /// Whom the call is offered to, and why.
-    pub(crate) fn wanted(self) -> (UserId, Rule) {
-        match self.returning {
-            true => (self.from, Rule::Returned { by: self.to }),
-            false => (self.to, Rule::Transferred { by: self.from }),
+    /// Whom the call is offered to, and why; none if that is for routing to say.
+    pub(crate) fn wanted(self) -> Option<(UserId, Rule)> {
+        match (self.course, self.returning) {
+            (Course::HandedOver, true) => Some((self.from, Rule::Returned { by: self.to })),
+            (Course::HandedOver, false) => Some((self.to, Rule::Transferred { by: self.from })),
+            (Course::Fetched, _) => Some((self.to, Rule::Retrieved { by: self.from })),
+            (Course::Unclaimed, _) => Some((self.from, Rule::NotRetrieved)),
+            (Course::Anybody, _) => None,
         }
     }
 }
@@ -77,6 +109,7 @@ impl Call {
             left: false,
             returning: false,
             ordered: false,
+            course: Course::HandedOver,
         });
         self.offer = None;
         self.last_end = None;
@@ -93,7 +126,10 @@ impl Call {
         transfer.left = true;
         let client = transfer.bridge.client;
         self.outputs.push_back(Output::DropLeg(leg));
-        self.outputs.push_back(Output::PlayRingback(client));
+        // Whoever is parked goes on hearing music.
+        if self.parking.is_none() {
+            self.outputs.push_back(Output::PlayRingback(client));
+        }
         self.release_talker(context);
     }
 
@@ -145,6 +181,8 @@ impl Call {
             client: transfer.bridge.client,
             agent: leg,
         };
+        self.leave_queue();
+        self.parking = None;
         self.outputs.push_back(Output::Reconnect { bridge });
         if !transfer.left {
             self.outputs
@@ -178,6 +216,9 @@ impl Call {
 
     /// Nobody took it: the client is back with whoever handed over, whose telephones ring if they have hung up.
     pub(crate) fn transfer_failed(&mut self, context: &mut Context<'_>) {
+        if self.stays_parked(context) {
+            return;
+        }
         let cause = self.last_end.map_or(Cause::Busy, Cause::from);
         self.tell_transferor(cause.sip_status());
         let Some(mut transfer) = self.transfer.take() else {
@@ -210,6 +251,7 @@ impl Call {
             return false;
         };
         if leg == transfer.bridge.client {
+            let cause = self.left_place(cause);
             self.end(context, cause, by);
         } else if self.transferor() == Some(leg) {
             self.transferor_left(context, leg);

@@ -203,11 +203,13 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
         let EventKind::Dialled { agent, .. } = dialled.kind else {
             continue;
         };
-        // Whoever hands a call over may leave it at once.
+        // Whoever hands a call over or parks it may leave it at once.
         let lets_go = |kind: &EventKind| {
             matches!(
                 kind,
-                EventKind::Ended { .. } | EventKind::TransferBegun { .. }
+                EventKind::Ended { .. }
+                    | EventKind::TransferBegun { .. }
+                    | EventKind::Parked { .. }
             )
         };
         let end = journal
@@ -282,7 +284,7 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
     for (call, events) in &calls {
         one_call(*call, events, centre.life == 0, found);
-        for event in events {
+        for event in events.iter().filter(|_| !is_echo(events)) {
             if let (EventKind::Ended { missed: false, .. }, Some(number)) =
                 (&event.kind, caller_of(centre, *call, events))
             {
@@ -381,6 +383,13 @@ fn is_internal(events: &[&Event]) -> bool {
                 ..
             }
         )
+    })
+}
+
+/// Whoever hears itself talks to nobody.
+fn is_echo(events: &[&Event]) -> bool {
+    events.iter().any(|event| {
+        matches!(event.kind, EventKind::Dialled { callee: Some(callee), agent, .. } if callee == agent)
     })
 }
 

@@ -107,6 +107,7 @@ impl CallPatch {
                 self.agent = Some(agent.0);
                 self.snapshot = Some(snapshot.0.clone());
             }
+            EventKind::Parked { snapshot, .. } => self.snapshot = Some(snapshot.0.clone()),
             EventKind::RouteExhausted { explanation } => {
                 self.exhausted = Some(json(explanation.as_ref()));
             }
