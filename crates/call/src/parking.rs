@@ -13,6 +13,8 @@ use crate::{
 
 /// Longest time for telling the place, which the media plane reports as told.
 const WORDS: Duration = Duration::from_secs(10);
+/// A telephone lets its owner hear what came a moment ago.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// The stay in a place.
 #[derive(Clone, Copy, Debug)]
@@ -123,11 +125,12 @@ impl Call {
     }
 
     /// The place was told to whoever parked the client; false if it was not that.
-    pub(crate) fn place_was_told(&mut self, context: &mut Context<'_>, leg: LegNo) -> bool {
+    pub(crate) fn place_was_told(&mut self, context: &Context<'_>, leg: LegNo) -> bool {
         let tells = self.parking.is_some_and(|it| it.words_until.is_some());
         let theirs = tells && self.transferor() == Some(leg);
-        if theirs {
-            self.who_parked_leaves(context);
+        if let Some(parking) = self.parking.as_mut().filter(|_| theirs) {
+            let soon = context.now.mono + ECHO;
+            parking.words_until = parking.words_until.map(|until| until.min(soon));
         }
         theirs
     }

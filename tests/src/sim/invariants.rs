@@ -180,7 +180,14 @@ fn spans(centre: &Centre) -> (Vec<Span>, Vec<Span>) {
 }
 
 fn one_conversation_per_agent(centre: &Centre, found: &mut Vec<String>) {
-    let (talking, ringing) = spans(centre);
+    let agents = centre.directory.agents.iter();
+    let second = |agent| {
+        let mut agents = agents.clone();
+        agents.any(|it| it.user == agent && it.call_waiting)
+    };
+    let (mut talking, mut ringing) = spans(centre);
+    talking.retain(|it| !second(it.agent));
+    ringing.retain(|it| !second(it.agent));
     for (number, one) in talking.iter().enumerate() {
         let others = talking[number + 1..].iter().map(|other| ("talks", other));
         for (does, other) in others.chain(ringing.iter().map(|other| ("is rung", other))) {
