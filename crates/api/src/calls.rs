@@ -69,6 +69,8 @@ struct CallView {
     wait_ms: u64,
     /// No conversation took place; false while the call runs.
     missed: bool,
+    /// The number outside to which an agent handed the conversation.
+    transferred_to: Option<String>,
     recording: Option<RecordingView>,
     /// Where the client is parked at the moment.
     parked: Option<ParkedView>,
@@ -215,6 +217,7 @@ impl From<Call> for CallView {
             wait_ms: call.wait_ms,
             missed: call.missed,
             parked: call.parked.map(ParkedView::from),
+            transferred_to: call.transferred_to,
             recording: call
                 .recording
                 .map(|recording| RecordingView::new(recording, call.pauses)),

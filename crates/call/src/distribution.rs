@@ -50,7 +50,7 @@ impl Call {
         self.explanation = explanation;
         let Some(((agent, rule, ring_timeout), beside)) = choice else {
             if !self.seeks_anybody() {
-                return self.transfer_failed(context);
+                return self.nobody_took_it(context);
             }
             if std::mem::take(&mut self.reception.asked_directly) {
                 // The colleague whom the caller dialled is in a call.
@@ -227,6 +227,9 @@ impl Call {
         leg: LegNo,
         snapshot: DialogSnapshot,
     ) {
+        if self.is_outside(leg) {
+            return self.answered_outside(context, leg, snapshot);
+        }
         if self.placing.leg() == Some(leg) {
             return self.client_answered(context, leg, snapshot);
         }
@@ -365,7 +368,7 @@ impl Call {
             );
         }
         match self.transfer {
-            Some(_) => self.transfer_failed(context),
+            Some(_) => self.nobody_took_it(context),
             None => self.look_on(context),
         }
     }

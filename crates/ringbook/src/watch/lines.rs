@@ -332,6 +332,7 @@ impl Lines<'_> {
             Rule::Retrieved { .. } => self.words.say("rule-retrieved", &[("by", by)]),
             Rule::NotRetrieved => self.plain("rule-not-retrieved"),
             Rule::Deputy { .. } => self.words.say("rule-deputy", &[("of", by)]),
+            Rule::Returned { by: None } => self.plain("rule-returned-outside"),
             Rule::Returned { .. } => self.words.say("rule-returned", &[("by", by)]),
         }
     }
