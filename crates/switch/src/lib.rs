@@ -23,6 +23,7 @@ mod io;
 mod leg;
 mod media_paths;
 mod mutant;
+mod parking;
 mod reception;
 mod recovery;
 mod refusal;
