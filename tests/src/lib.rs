@@ -12,6 +12,8 @@ pub mod company;
 mod connection;
 pub mod daemon;
 pub mod events;
+pub mod kamailio;
+pub mod linphone;
 pub mod live;
 pub mod postgres;
 pub mod relay;
