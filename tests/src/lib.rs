@@ -11,6 +11,7 @@ pub mod cable;
 pub mod company;
 mod connection;
 pub mod daemon;
+pub mod dns;
 pub mod events;
 pub mod kamailio;
 pub mod linphone;

@@ -138,6 +138,23 @@ async fn calls_go_out_by_a_provider_that_asks_for_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_asks_again_at_the_end_of_a_call_hears_who_says_goodbye() {
+    let office = Office::registered(Role::StrictProvider).await;
+    let mut client = office.client();
+    let agent = office.company.dial(0, 21, "84951112233", Intent::patient());
+    agent.wait_for_answer();
+    client.wait_for("CALL_ESTABLISHED");
+    agent.leave();
+    client.wait_for("CALL_CLOSED");
+    office.kamailio.wait_for_log(BY_ROUTES, 1);
+    office.answers(Talking::HangUp {
+        after: Duration::from_millis(200),
+    });
+    office.caller("agent_hangs_up").succeeds();
+    office.kamailio.wait_for_log(BY_ROUTES, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_office_knows_us_by_our_address() {
     let trunk = |proxy: SocketAddr| {
         json!({ "name": "Other office", "networks": [proxy.ip().to_string()],
