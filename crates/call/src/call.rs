@@ -10,8 +10,8 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    placing::Placing, probe, reception::Reception, recording::Recording, transfer::Transfer,
-    waiting::Stay,
+    outside::Outside, placing::Placing, probe, reception::Reception, recording::Recording,
+    transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
@@ -97,6 +97,8 @@ pub struct Call {
     pub(crate) talker: Option<UserId>,
     /// The conversation is being handed over.
     pub(crate) transfer: Option<Transfer>,
+    /// It goes to a number outside.
+    pub(crate) outside: Option<Outside>,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
     /// Whom the call was offered to, and until when they rest from it if it waits.
@@ -223,6 +225,7 @@ impl Call {
             placing: Placing::default(),
             talker: None,
             transfer: None,
+            outside: None,
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
@@ -374,6 +377,9 @@ impl Call {
         match self.state {
             State::Ringing { until } if until <= context.now.mono => {
                 self.next_candidate(context, OfferEnd::NoAnswer);
+            }
+            State::Calling { until } if until <= context.now.mono && self.outside.is_some() => {
+                self.unanswered_outside(context);
             }
             State::Calling { until } if until <= context.now.mono => {
                 self.end(context, Cause::NoAnswer, Party::System);

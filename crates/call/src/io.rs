@@ -7,7 +7,9 @@ use model::{
     TrunkId, UserId,
 };
 
-use crate::{Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Service};
+use crate::{
+    Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Recipient, Service,
+};
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -243,12 +245,12 @@ pub enum Input {
         /// Another trunk may do better.
         elsewhere: bool,
     },
-    /// A party hands the conversation to a colleague; see [`Call::may_transfer`](crate::Call::may_transfer).
+    /// A party hands the conversation to somebody else; see [`Call::may_transfer`](crate::Call::may_transfer).
     Transfer {
         /// Who.
         leg: LegNo,
         /// To whom.
-        to: UserId,
+        to: Recipient,
     },
     /// A party leaves the conversation to a colleague who was asked before; see [`Call::may_transfer`](crate::Call::may_transfer).
     Join {
@@ -429,8 +431,10 @@ pub enum Output {
         /// The caller may be called back at a key, and is told so.
         call_back: bool,
     },
-    /// Prepare a leg to the client by the next trunk; answered by [`Input::Placed`] before anything else.
+    /// Prepare a leg to a number outside by the next trunk; answered by [`Input::Placed`] before anything else.
     Place {
+        /// Which number.
+        number: String,
         /// Trunks that failed.
         failed: Vec<TrunkId>,
     },

@@ -18,6 +18,7 @@ pub mod io;
 mod ledger;
 mod mobile;
 mod offer;
+mod outside;
 mod picking;
 mod placing;
 mod probe;
@@ -38,3 +39,4 @@ pub use io::{
 };
 pub use picking::Picker;
 pub use reception::{Choice, Closed, MenuFor, Service};
+pub use transfer::Recipient;

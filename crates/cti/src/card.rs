@@ -324,10 +324,10 @@ impl<'a> Why<'a> {
             rule,
             owner: owner.map(|owner| roster.named(owner)),
             colleague: match rule {
-                Rule::Transferred { by }
-                | Rule::Returned { by }
-                | Rule::PickedUp { by }
-                | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
+                Rule::Returned { by } => by.map(|by| roster.named(by)),
+                Rule::Transferred { by } | Rule::PickedUp { by } | Rule::Deputy { of: by, .. } => {
+                    Some(roster.named(by))
+                }
                 _ => None,
             },
             previous: previous.collect(),
