@@ -24,6 +24,7 @@ use crate::{
     counters::count,
     load::Load,
     media::{MediaEvents, MediaPlane},
+    names::{NameSettings, Names, Resolved},
     sockets::{self, Sockets},
     streams::{self, Arrival, Listener, StreamSettings, Streams, TlsSettings},
 };
@@ -87,6 +88,8 @@ pub struct Listen {
     pub certificates: TlsSettings,
     /// Limits and deadlines of connections.
     pub streams: StreamSettings,
+    /// Who is asked what names mean.
+    pub names: NameSettings,
 }
 
 /// The running thread.
@@ -133,6 +136,7 @@ impl Runner {
         let counters = Arc::new(RunnerCounters::default());
         // Microseconds since 1970: no life of the process opens a million connections a second.
         let first_flow = u64::try_from(clock::now().utc.micros()).unwrap_or(0);
+        let names = Names::start(listen.names, listen.certificates.trust.is_some())?;
         let settings = (listen.streams, listen.certificates);
         let streams = Streams::start(listeners, first_flow, settings, Arc::clone(&counters))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -142,7 +146,7 @@ impl Runner {
             .spawn(move || {
                 let _guard = AbortOnPanic::new("switch");
                 let ended = runtime.block_on(async {
-                    Driver::new((sockets, streams), switch, doors, media, counted)?
+                    Driver::new((sockets, streams, names), switch, doors, media, counted)?
                         .run()
                         .await;
                     io::Result::Ok(())
@@ -191,6 +195,7 @@ enum Rest {
 struct Driver {
     sockets: Sockets,
     streams: Streams,
+    names: Names,
     switch: Switch,
     doors: Doors,
     media: MediaPlane,
@@ -201,7 +206,7 @@ struct Driver {
 
 impl Driver {
     fn new(
-        (sockets, streams): (Vec<std::net::UdpSocket>, Streams),
+        (sockets, streams, names): (Vec<std::net::UdpSocket>, Streams, Names),
         switch: Switch,
         doors: Doors,
         (media, media_events): (MediaPlane, MediaEvents),
@@ -210,6 +215,7 @@ impl Driver {
         Ok(Self {
             sockets: Sockets::new(sockets, Arc::clone(&counters))?,
             streams,
+            names,
             switch,
             doors,
             media,
@@ -261,6 +267,7 @@ impl Driver {
             media_events,
             sockets,
             streams,
+            names,
             ..
         } = self;
         let input = tokio::select! {
@@ -274,6 +281,7 @@ impl Driver {
             () = media_events.woken() => None,
             () = poll_fn(|context| sockets.poll_receive(context)) => None,
             () = streams.arrived() => None,
+            Resolved { proxy, places } = names.next() => Some(Input::Resolved { proxy, places }),
             () = &mut timer => None,
         };
         if let Some(input) = input {
@@ -298,6 +306,9 @@ impl Driver {
         }
         while let Ok(command) = self.doors.commands.try_recv() {
             self.handle(Input::Command(command));
+        }
+        while let Some(Resolved { proxy, places }) = self.names.pop() {
+            self.handle(Input::Resolved { proxy, places });
         }
         for n in 1..=MOST_ENDS_AT_ONCE {
             let Ok((id, end)) = self.doors.ends.try_recv() else {
@@ -367,6 +378,7 @@ impl Driver {
                         }
                     }
                 }
+                Output::Names(names) => self.names.follow(names),
                 Output::WakeAt { at, .. } => return at,
             }
         }

@@ -242,6 +242,8 @@ pub(crate) struct Checked {
     pub rtp_ports: RangeInclusive<u16>,
     /// What the others know us by.
     pub addresses: Addresses,
+    /// Who is asked what names mean; none for the system's.
+    pub resolvers: Vec<SocketAddr>,
     /// What is in `[media] prompts`.
     pub prompts: OwnPrompts,
 }
@@ -302,6 +304,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let http_listen = source.address(&config.http.listen)?;
     let rtp_ports = source.ports(&config.network.rtp_ports)?;
     let addresses = source.addresses(&config.network)?;
+    let resolvers = source.resolvers(&config.network)?;
     let prompts = source.prompts(config.media.prompts.as_ref())?;
     source.general(&config.general)?;
     source.realm(&config.sip.realm)?;
@@ -330,6 +333,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         http_listen,
         rtp_ports,
         addresses,
+        resolvers,
         prompts,
     })
 }
@@ -566,6 +570,10 @@ mod tests {
             (
                 "[network]\nlocal_networks = [\"10.0.0.0\"]\n",
                 "F:2: \"10.0.0.0\" is not a network; write it as 192.168.0.0/16",
+            ),
+            (
+                "[network]\nresolvers = [\"dns.example\"]\n",
+                "F:2: \"dns.example\" is not the address of a name server; write it as 192.0.2.53",
             ),
             ("[sip\n", "F:1: "),
         ];

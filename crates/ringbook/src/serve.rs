@@ -20,6 +20,7 @@ use model::OpenCall;
 use net::{
     clock,
     media::{MediaPlane, MediaSettings},
+    names::NameSettings,
     recorder,
     runner::{Doors, Listen, Runner},
     streams::{StreamSettings, TlsSettings},
@@ -286,6 +287,9 @@ fn sip_listen(checked: &Checked) -> Result<Listen> {
         tcp: checked.sip_listen_tcp.clone(),
         tls: checked.sip_listen_tls.clone(),
         certificates,
+        names: NameSettings {
+            resolvers: checked.resolvers.clone(),
+        },
         streams: StreamSettings {
             most_connections: limits.sip_connections,
             most_per_address: limits.sip_connections_per_address,

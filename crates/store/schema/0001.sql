@@ -64,7 +64,7 @@ CREATE UNIQUE INDEX offices_name ON offices (name_fold) WHERE removed_at IS NULL
 CREATE TABLE trunks (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, networks TEXT NOT NULL, media_networks TEXT NOT NULL,
-    trusted_identity SMALLINT NOT NULL, most_calls BIGINT, outbound TEXT
+    trusted_identity SMALLINT NOT NULL, called_in TEXT NOT NULL, most_calls BIGINT, outbound TEXT
 );
 CREATE UNIQUE INDEX trunks_name ON trunks (name_fold) WHERE removed_at IS NULL;
 

@@ -174,6 +174,7 @@ fn trunk(trunk: Record<model::TrunkId, TrunkData>) -> Trunk {
         networks: data.networks,
         media_networks: data.media_networks,
         trusted_identity: data.trusted_identity,
+        called_in: data.called_in,
         most_calls: data.most_calls,
         outbound: data.outbound,
     }

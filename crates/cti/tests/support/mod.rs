@@ -192,6 +192,7 @@ impl Company {
             networks: vec!["192.0.2.0/24".parse().unwrap()],
             media_networks: Vec::new(),
             trusted_identity: true,
+            called_in: model::CalledIn::Automatic,
             most_calls: None,
             outbound: None,
         };
