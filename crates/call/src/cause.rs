@@ -67,11 +67,13 @@ pub enum Cause {
     Closed,
     /// The caller left a message.
     MessageLeft,
+    /// The client hung up while parked.
+    LeftWhileParked,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -93,6 +95,7 @@ impl Cause {
         Self::Transferred,
         Self::Closed,
         Self::MessageLeft,
+        Self::LeftWhileParked,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
@@ -107,7 +110,8 @@ impl Cause {
             | Self::CallBackWanted
             | Self::WaitedTooLong
             | Self::Closed
-            | Self::MessageLeft => 480,
+            | Self::MessageLeft
+            | Self::LeftWhileParked => 480,
             Self::Declined => 603,
             Self::NoSuchNumber => 404,
             Self::Unreachable => 502,
@@ -141,6 +145,7 @@ impl Cause {
             Self::Transferred => "transferred",
             Self::Closed => "closed",
             Self::MessageLeft => "message_left",
+            Self::LeftWhileParked => "left_while_parked",
         }
     }
 }
@@ -187,6 +192,7 @@ mod tests {
             Cause::Transferred => 18,
             Cause::Closed => 19,
             Cause::MessageLeft => 20,
+            Cause::LeftWhileParked => 21,
         }
     }
 

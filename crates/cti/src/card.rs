@@ -325,9 +325,10 @@ impl<'a> Why<'a> {
             owner: owner.map(|owner| roster.named(owner)),
             colleague: match rule {
                 Rule::Returned { by } => by.map(|by| roster.named(by)),
-                Rule::Transferred { by } | Rule::PickedUp { by } | Rule::Deputy { of: by, .. } => {
-                    Some(roster.named(by))
-                }
+                Rule::Transferred { by }
+                | Rule::PickedUp { by }
+                | Rule::Retrieved { by }
+                | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
                 _ => None,
             },
             previous: previous.collect(),

@@ -103,6 +103,10 @@ enum Body<'a> {
         agent: UserId,
         device: DeviceId,
     },
+    Parked {
+        by: UserId,
+        place: u8,
+    },
     Held {
         by: Party,
         held: bool,
@@ -263,6 +267,10 @@ pub(crate) fn write(
             from: *from,
             agent: *agent,
             device: *device,
+        },
+        EventKind::Parked { by, place, .. } => Body::Parked {
+            by: *by,
+            place: *place,
         },
         EventKind::Held { by, held } => Body::Held {
             by: *by,

@@ -28,6 +28,8 @@ pub struct Agent {
     pub wrap_up_secs: u32,
     /// How far the agent may call.
     pub may_call: Reach,
+    /// A call to the short number rings also while the agent talks.
+    pub call_waiting: bool,
 }
 
 /// How far a user may call (O1). Emergency numbers are always allowed.

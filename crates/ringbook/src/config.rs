@@ -76,7 +76,7 @@ pub(crate) struct General {
     pub default_region: Spanned<String>,
     /// Zone in which times are shown (IANA name).
     pub time_zone: Spanned<String>,
-    /// `ru` or `en`: language of the command line.
+    /// `ru` or `en`: language of the command line, and of prompts that belong to no line.
     pub language: Spanned<String>,
 }
 
@@ -202,6 +202,8 @@ pub(crate) struct Limits {
     pub sip_connections_per_address: usize,
     /// WebSocket clients at a time; beyond that 503.
     pub websockets: usize,
+    /// A parked client goes back to whoever parked them after so long.
+    pub parked_secs: Spanned<u32>,
 }
 
 impl Default for Limits {
@@ -212,6 +214,7 @@ impl Default for Limits {
             sip_connections: 4_096,
             sip_connections_per_address: 1_024,
             websockets: 4_096,
+            parked_secs: spanned(120),
         }
     }
 }
@@ -307,6 +310,12 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     source.realm(&config.sip.realm)?;
     source.session_expires(&config.sip.session_expires_secs)?;
     source.store(&config.store.url)?;
+    source.demand(
+        (10..=3_600).contains(config.limits.parked_secs.get_ref()),
+        &config.limits.parked_secs,
+        |secs| format!("parked_secs {secs} is out of range"),
+        "write 10 to 3600",
+    )?;
     let timeout = &config.media.rtp_timeout_secs;
     source.demand(
         (5..=3_600).contains(timeout.get_ref()),
@@ -545,6 +554,10 @@ mod tests {
             (
                 "[media]\nprompts = \"/nowhere/prompts\"\n",
                 "F:2: /nowhere/prompts: there is neither a folder ru nor a folder en in it; put prompts",
+            ),
+            (
+                "[limits]\nparked_secs = 5\n",
+                "F:2: parked_secs 5 is out of range; write 10 to 3600",
             ),
             (
                 "[sip]\nsession_expires_secs = 60\n",

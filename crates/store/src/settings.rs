@@ -137,6 +137,7 @@ fn agent(user: Record<model::UserId, UserData>) -> Option<Agent> {
         ring_timeout_secs: data.ring_timeout_secs,
         wrap_up_secs: data.wrap_up_secs,
         may_call: data.may_call,
+        call_waiting: data.call_waiting,
     })
 }
 

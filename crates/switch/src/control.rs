@@ -83,6 +83,16 @@ impl Switch {
                 let on = control.act == Act::ResumeRecording;
                 Ok(Ordered::Record { by, on })
             }
+            Act::Park => {
+                call.may_hand_over(by, leads)?;
+                self.has_place()?;
+                Ok(Ordered::Park)
+            }
+            Act::Retrieve => {
+                call.waits_at().ok_or(ControlRefused::NotParked)?;
+                self.may_be_rung(by)?;
+                Ok(Ordered::Retrieve { by })
+            }
             Act::Transfer { to } => {
                 let from = call.may_hand_over(by, leads)?;
                 let to = match self.directory.colleague(to.trim()) {

@@ -24,6 +24,7 @@ mod leg;
 mod media_paths;
 mod mutant;
 mod names;
+mod parking;
 mod reception;
 mod recovery;
 mod refusal;

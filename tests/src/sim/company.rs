@@ -141,6 +141,7 @@ impl Company {
                     0
                 },
                 may_call: Reach::National,
+                call_waiting: false,
             });
             let (least, most) = size.devices;
             let devices =

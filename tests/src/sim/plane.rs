@@ -25,6 +25,8 @@ struct Leg {
     hears: Option<Option<Duration>>,
     /// A tone is heard.
     tone: bool,
+    /// It hears itself.
+    echoes: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,9 @@ impl Plane {
     /// Who hears what is sent to this port of ours.
     pub fn heard_at(&self, local: SocketAddr) -> Option<SocketAddr> {
         let leg = self.legs.values().find(|leg| leg.local == local)?;
+        if leg.echoes {
+            return leg.remote.as_ref().map(|remote| remote.rtp);
+        }
         let peer = self.legs.get(&leg.peer?)?;
         peer.remote.as_ref().map(|remote| remote.rtp)
     }
@@ -175,6 +180,13 @@ impl Plane {
                 }
                 Vec::new()
             }
+            Command::Echo { leg } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    (leg.tone, leg.hears, leg.echoes) = (false, None, true);
+                    (leg.quiet_since, leg.told) = (now, false);
+                }
+                Vec::new()
+            }
             Command::Stop { .. } => Vec::new(),
         }
     }
@@ -210,6 +222,7 @@ impl Plane {
             told: false,
             hears: None,
             tone: false,
+            echoes: false,
         };
         self.legs.insert(leg, fresh);
         vec![Event::Opened { leg }]
@@ -224,7 +237,7 @@ impl Plane {
         for (one, other) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
-                (leg.tone, leg.hears) = (false, None);
+                (leg.tone, leg.hears, leg.echoes) = (false, None, false);
             }
         }
     }
@@ -310,7 +323,7 @@ impl Plane {
     pub fn silent(&mut self, now: Duration, sends: impl Fn(SocketAddr) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         for (&key, leg) in &mut self.legs {
-            let busy = leg.peer.is_some() || leg.hears.is_some();
+            let busy = leg.peer.is_some() || leg.hears.is_some() || leg.echoes;
             let Some(remote) = leg.remote.as_ref().filter(|_| busy) else {
                 continue;
             };

@@ -168,6 +168,7 @@ impl Company {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: model::Reach::default(),
+                call_waiting: false,
                 deputy: None,
             };
             users.push(store.users().create(user).await.unwrap().id);

@@ -105,7 +105,16 @@ impl RtpThread {
             }
             Content::Key => self.note_key(leg, slot, arrived),
         }
-        self.forward(leg, arrived);
+        if leg.echoes() {
+            let at = (arrived.payload_at, arrived.payload_bytes);
+            leg.send_back(
+                self.now,
+                &arrived.header,
+                (&mut self.buffer[..], at.0, at.1),
+            );
+        } else {
+            self.forward(leg, arrived);
+        }
     }
 
     fn refuse(&mut self, leg: &mut Leg, length: usize) {

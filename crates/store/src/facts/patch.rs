@@ -110,6 +110,7 @@ impl CallPatch {
                 self.agent = Some(agent.0);
                 self.snapshot = Some(snapshot.0.clone());
             }
+            EventKind::Parked { snapshot, .. } => self.snapshot = Some(snapshot.0.clone()),
             EventKind::TransferredOut {
                 number, snapshot, ..
             } => {
