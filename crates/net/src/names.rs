@@ -20,7 +20,7 @@ use hickory_resolver::{
     name_server::TokioConnectionProvider,
     proto::xfer::Protocol,
 };
-use model::{Proxy, Target};
+use model::{Carrier, Proxy, Target};
 use tokio::{
     runtime::Builder,
     sync::{mpsc, watch},
@@ -63,8 +63,8 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Starts the thread; `secure` says whether a connection over TLS can be opened.
-    pub(crate) fn start(settings: NameSettings, secure: bool) -> io::Result<Self> {
+    /// Starts the thread; `carriers` is what we can send by, the best first.
+    pub(crate) fn start(settings: NameSettings, carriers: Vec<Carrier>) -> io::Result<Self> {
         let (wanted, watched) = watch::channel(Vec::new());
         let (found, resolved) = mpsc::channel(MOST_NAMES);
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -73,7 +73,7 @@ impl Names {
             .spawn(move || {
                 runtime.block_on(async {
                     match resolver(&settings) {
-                        Ok(resolver) => follow(Lookup { resolver, secure }, watched, found).await,
+                        Ok(resolver) => follow(Lookup { resolver, carriers }, watched, found).await,
                         Err(error) => {
                             tracing::error!(%error, "no name server is known: set [network] resolvers");
                         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
+use model::Carrier;
 use switch::{Input, Output, Switch, Transport};
 use thiserror::Error;
 use tokio::{
@@ -136,7 +137,8 @@ impl Runner {
         let counters = Arc::new(RunnerCounters::default());
         // Microseconds since 1970: no life of the process opens a million connections a second.
         let first_flow = u64::try_from(clock::now().utc.micros()).unwrap_or(0);
-        let names = Names::start(listen.names, listen.certificates.trust.is_some())?;
+        let trusts = listen.certificates.trust.is_some();
+        let names = Names::start(listen.names, carriers(&addresses, trusts))?;
         let settings = (listen.streams, listen.certificates);
         let streams = Streams::start(listeners, first_flow, settings, Arc::clone(&counters))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -181,6 +183,19 @@ impl Runner {
             let _ = thread.join();
         }
     }
+}
+
+/// What requests of ours can be sent by: a connection of ours needs somebody who listens, whose address it names.
+fn carriers(listening: &[(Transport, SocketAddr)], trusts: bool) -> Vec<Carrier> {
+    let by = |transport| listening.iter().any(|(it, _)| *it == transport);
+    let streams = by(Transport::Tcp) || by(Transport::Tls);
+    let all = [
+        (Carrier::Udp, by(Transport::Udp)),
+        (Carrier::Tcp, streams),
+        (Carrier::Tls, streams && trusts),
+    ];
+    let ours = all.into_iter().filter(|(_, can)| *can);
+    ours.map(|(carrier, _)| carrier).collect()
 }
 
 /// Whether there is more where that came from.
@@ -348,6 +363,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
+        if let Input::Resolved { proxy, places } = &input {
+            self.streams.name(proxy, places);
+        }
         self.load.note(1);
         self.switch.handle(clock::now(), input);
     }

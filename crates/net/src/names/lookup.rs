@@ -37,8 +37,8 @@ pub(super) enum Trouble {
 #[derive(Clone)]
 pub(super) struct Lookup {
     pub(super) resolver: TokioResolver,
-    /// Connections over TLS can be opened.
-    pub(super) secure: bool,
+    /// What we can send by, in the order of our preference.
+    pub(super) carriers: Vec<Carrier>,
 }
 
 /// A service: by what, and under which name its servers are listed.
@@ -86,7 +86,7 @@ impl Lookup {
             note(answer, &records);
             let naptr = records.iter().filter_map(RData::as_naptr);
             let known = naptr.filter_map(|it| Some((it, carrier_of(it)?)));
-            let known = known.filter(|(_, carrier)| self.secure || *carrier != Carrier::Tls);
+            let known = known.filter(|(_, carrier)| self.carriers.contains(carrier));
             offered.extend(known.map(|(it, carrier)| {
                 let service = (carrier, it.replacement().clone());
                 (it.order(), it.preference(), service)
@@ -94,9 +94,9 @@ impl Lookup {
         }
         offered.sort();
         if offered.is_empty() {
-            // RFC 3263 §4.1: without NAPTR each carrier is asked for.
-            let all = [Carrier::Udp, Carrier::Tcp];
-            return Ok(all.into_iter().filter_map(usual).collect());
+            // RFC 3263 §4.1: without NAPTR each carrier is asked for, but none that nobody wanted to be secret.
+            let plain = self.carriers.iter().filter(|it| **it != Carrier::Tls);
+            return Ok(plain.copied().filter_map(usual).collect());
         }
         Ok(offered.into_iter().map(|(.., service)| service).collect())
     }
