@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    desk::Card,
+    desk::{Card, Received},
     evidence,
     proof::{conversation, lead_and_words},
     scenes::{RINGING, announce, listening},
@@ -116,6 +116,7 @@ pub(super) async fn handed_over(theatre: &Theatre<'_>) -> Result<()> {
         darya.name
     );
     tokio::time::sleep(TALK).await;
+    let talking = theatre.desks[EGOR].mark();
     caller.order(Order::HangUp).await?;
     conversation(theatre, &card, &caller).await?;
     let history = evidence::history(theatre.rest, &client.id).await?;
@@ -124,7 +125,16 @@ pub(super) async fn handed_over(theatre: &Theatre<'_>) -> Result<()> {
         "the client's history has {history:?}, not one entry for {}",
         card.call
     );
-    theatre.tell("demo-handed-over", &facts)
+    theatre.tell("demo-handed-over", &facts)?;
+    let is_free = |received: &Received| match &received.frame.fact {
+        Fact::AgentChanged { agents } => agents
+            .iter()
+            .find(|now| now.agent == egor.id && now.state == "available")
+            .map(|_| ()),
+        _ => None,
+    };
+    let free = theatre.desks[EGOR].find(talking, PATIENCE, is_free).await;
+    free.with_context(|| format!("{} is not free", egor.name))
 }
 
 /// Nobody is at the desk: the mobile rings too, and a key there takes the call.
@@ -138,10 +148,6 @@ pub(super) async fn on_the_mobile(theatre: &Theatre<'_>) -> Result<()> {
         &theatre.company.managers[EGOR],
     );
     announce(theatre, "demo-scene-mobile", client)?;
-    theatre.desks[EGOR]
-        .state(&egor.id, PATIENCE, |state, _| state == "available")
-        .await
-        .with_context(|| format!("{} is not free", egor.name))?;
     let body = json!({
         "user": egor.id, "name": "Мобильный", "number": MOBILE, "ring_after_secs": RING_AFTER_SECS,
     });
