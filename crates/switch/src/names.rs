@@ -197,11 +197,11 @@ impl Switch {
         self.names.patience.retain(|_, it| !due(it));
         for (key, client) in over {
             let calls = |leg: &crate::leg::Leg| leg.phase == Phase::Calling(client);
-            if self.legs.find(key).is_some_and(calls) && self.transactions.is_unheard(client) {
-                if self.invite_elsewhere(now, key, None) {
-                    // Should it answer all the same, it hears CANCEL, or ACK and BYE.
-                    self.transactions.cancel(now.mono, client);
-                }
+            let silent =
+                self.legs.find(key).is_some_and(calls) && self.transactions.is_unheard(client);
+            if silent && self.invite_elsewhere(now, key, None) {
+                // Should it answer all the same, it hears CANCEL, or ACK and BYE.
+                self.transactions.cancel(now.mono, client);
             }
         }
     }
