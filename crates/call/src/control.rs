@@ -30,6 +30,11 @@ pub enum Act {
         /// The short number as typed.
         to: String,
     },
+    /// Let the colleague with this short number join client and agent (T3).
+    Conference {
+        /// The short number as typed.
+        to: String,
+    },
     /// End one's own part: hang up, decline, or end the whole call if one only leads.
     HangUp,
     /// Record nothing until it is resumed, for words that are not to be kept (H4).
@@ -45,7 +50,7 @@ pub enum ControlRefused {
     Over,
     /// Whoever wants it is not in the call.
     NotTheirs,
-    /// There is no conversation with a client at the moment, or it is being handed over already.
+    /// There is no conversation with a client at the moment, it is being handed over, or a third party is in it already.
     NotNow,
     /// Nobody has this short number.
     NoColleague,
@@ -65,6 +70,11 @@ pub enum Ordered {
     /// The client goes to a colleague.
     Transfer {
         /// To whom.
+        to: UserId,
+    },
+    /// A colleague joins client and agent.
+    Conference {
+        /// Who.
         to: UserId,
     },
     /// Whoever ordered it leaves the call, or ends it.
@@ -136,6 +146,9 @@ impl Call {
             let began = self.own_agent() == Some(agent);
             return match &self.origin {
                 _ if talks => Some(Part::Talks(bridge.agent)),
+                _ if self.conference.agent() == Some(agent) => {
+                    self.conference.leg().map(Part::Talks)
+                }
                 Origin::Internal(_) if began => Some(Part::Talks(bridge.client)),
                 _ => None,
             };
@@ -163,6 +176,7 @@ impl Call {
                     transfer.is_ordered();
                 }
             }
+            Ordered::Conference { to } => self.invite(context, to),
             Ordered::HangUp { by } => self.hang_up(context, by),
             Ordered::Record { by, on } => self.record(context, by, on),
         }

@@ -327,6 +327,7 @@ impl<'a> Why<'a> {
                 Rule::Transferred { by }
                 | Rule::Returned { by }
                 | Rule::PickedUp { by }
+                | Rule::Conference { by }
                 | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
                 _ => None,
             },

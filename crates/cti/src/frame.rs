@@ -98,6 +98,19 @@ enum Body<'a> {
         agent: UserId,
         device: DeviceId,
     },
+    ConferenceBegun {
+        from: UserId,
+        to: UserId,
+    },
+    ConferenceJoined {
+        from: UserId,
+        agent: UserId,
+        device: DeviceId,
+    },
+    ConferenceLeft {
+        agent: UserId,
+        stays: UserId,
+    },
     Held {
         by: Party,
         held: bool,
@@ -248,6 +261,24 @@ pub(crate) fn write(
             from: *from,
             agent: *agent,
             device: *device,
+        },
+        EventKind::ConferenceBegun { from, to } => Body::ConferenceBegun {
+            from: *from,
+            to: *to,
+        },
+        EventKind::ConferenceJoined {
+            from,
+            agent,
+            device,
+            ..
+        } => Body::ConferenceJoined {
+            from: *from,
+            agent: *agent,
+            device: *device,
+        },
+        EventKind::ConferenceLeft { agent, stays } => Body::ConferenceLeft {
+            agent: *agent,
+            stays: *stays,
         },
         EventKind::Held { by, held } => Body::Held {
             by: *by,

@@ -80,6 +80,11 @@ impl Switch {
                 let on = control.act == Act::ResumeRecording;
                 Ok(Ordered::Record { by, on })
             }
+            Act::Conference { to } => {
+                let from = call.may_hand_over(by, leads)?;
+                let to = self.free_colleague(from, to)?;
+                Ok(Ordered::Conference { to })
+            }
             Act::Transfer { to } => {
                 let from = call.may_hand_over(by, leads)?;
                 let to = self.free_colleague(from, to)?;

@@ -204,11 +204,10 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
             continue;
         };
         // Whoever hands a call over may leave it at once.
-        let lets_go = |kind: &EventKind| {
-            matches!(
-                kind,
-                EventKind::Ended { .. } | EventKind::TransferBegun { .. }
-            )
+        let lets_go = |kind: &EventKind| match kind {
+            EventKind::Ended { .. } | EventKind::TransferBegun { .. } => true,
+            EventKind::ConferenceLeft { agent: left, .. } => *left == agent,
+            _ => false,
         };
         let end = journal
             .iter()
@@ -248,7 +247,7 @@ pub(super) fn belong_together(
     let of = |media| centre.media_of.get(&media);
     let talked = |one: SocketAddr, other: SocketAddr| {
         let mut bridges = centre.plane.bridges.iter().filter(|it| it.at <= at);
-        bridges.any(|it| [(it.a, it.b), (it.b, it.a)].contains(&(one, other)))
+        one == other || bridges.any(|it| [(it.a, it.b), (it.b, it.a)].contains(&(one, other)))
     };
     let mut joins = centre.joins.iter().filter(|(when, ..)| *when <= at);
     let same = of(a).is_some() && of(a) == of(b);

@@ -365,6 +365,7 @@ impl World {
             | EventKind::Queued { snapshot, .. }
             | EventKind::Received { snapshot, .. }
             | EventKind::Transferred { snapshot, .. }
+            | EventKind::ConferenceJoined { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {
                 if !snapshot.0.is_empty() {

@@ -105,7 +105,22 @@ impl RtpThread {
             }
             Content::Key => self.note_key(leg, slot, arrived),
         }
-        self.forward(leg, arrived);
+        match leg.room {
+            Some(_) => self.confer_voice(leg, arrived),
+            None => self.forward(leg, arrived),
+        }
+    }
+
+    /// Keeps the voice for the next beat of the conference. Keys are for us only; what a held leg sends is its music.
+    fn confer_voice(&self, leg: &mut Leg, arrived: Arrived) {
+        let (Some(playout), Some(remote)) = (&mut leg.playout, &leg.remote) else {
+            return;
+        };
+        if arrived.content == Content::Voice && !leg.held {
+            let end = arrived.payload_at + arrived.payload_bytes;
+            let payload = &self.buffer[arrived.payload_at..end];
+            playout.put(&arrived.header, remote.codec, payload);
+        }
     }
 
     fn refuse(&mut self, leg: &mut Leg, length: usize) {

@@ -107,6 +107,12 @@ impl CallPatch {
                 self.agent = Some(agent.0);
                 self.snapshot = Some(snapshot.0.clone());
             }
+            // The client is still with whoever had them.
+            EventKind::ConferenceJoined { from, snapshot, .. } => {
+                self.agent = Some(from.0);
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::ConferenceLeft { stays, .. } => self.agent = Some(stays.0),
             EventKind::RouteExhausted { explanation } => {
                 self.exhausted = Some(json(explanation.as_ref()));
             }
@@ -138,6 +144,7 @@ impl CallPatch {
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }
+            | EventKind::ConferenceBegun { .. }
             | EventKind::Identified { .. }
             | EventKind::RecordingPaused { .. }
             | EventKind::RecordingResumed { .. }
