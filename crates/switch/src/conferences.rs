@@ -7,7 +7,7 @@ use model::{CallId, Now, UserId};
 
 use crate::{
     consultations::{is_answered, may_come},
-    leg::Side,
+    leg::{Leg, Side},
     media_paths::conversation,
     switch::Switch,
 };
@@ -63,11 +63,14 @@ impl Switch {
         let Side::Device(device) = here.side else {
             return None;
         };
+        // Several telephones may have one account.
+        let is_here = |leg: &Leg| leg.path.remote.ip() == here.path.remote.ip();
         let client = self.legs.of_device(device).filter(|leg| {
-            leg.call != question && is_answered(leg) && self.calls.may_transfer(leg.call, leg.no)
+            let held = leg.held && is_answered(leg) && is_here(leg);
+            held && self.calls.may_transfer(leg.call, leg.no)
         });
-        // Of several the one that was put on hold, and of those the last.
-        let client = client.max_by_key(|leg| (leg.held, leg.key))?;
+        // Of several the one that rang or was dialled last.
+        let client = client.max_by_key(|leg| leg.key)?;
         Some(Question {
             client: (client.call, client.no),
             theirs,
