@@ -85,13 +85,12 @@ async fn all_three_hear_one_another_until_the_agent_leaves(
     let calls = company.rest.until("calls", "they talk", live).await;
     let call = calls["items"][0]["id"].as_str().expect("an id").to_owned();
     let to = json!({"to": "102"});
-    let invited = anna.ask("POST", &format!("calls/{call}/conference"), Some(&to));
-    assert_eq!(invited.await.0, 204);
+    let [invite, hang_up] = ["conference", "hang-up"].map(|act| format!("calls/{call}/{act}"));
+    assert_eq!(anna.ask("POST", &invite, Some(&to)).await.0, 204);
     second.wait_for("CALL_ESTABLISHED");
     events.frame("conference.joined", |_| true).await;
     client.wait_for(125, 100);
-    let left = anna.ask("POST", &format!("calls/{call}/hang-up"), None);
-    assert_eq!(left.await.0, 204);
+    assert_eq!(anna.ask("POST", &hang_up, None).await.0, 204);
     events.frame("conference.left", |_| true).await;
     client.wait_for(75, 60);
     caller.leave();
@@ -159,7 +158,7 @@ async fn the_client_is_brought_into_the_question_by_keys_and_the_colleague_leave
     let mut second = colleague(&company);
     let client = voice(&company, (2, 30_000), Law::A, CLIENT);
     let first = voice(&company, (20, 10_002), Law::A, AGENT);
-    let question = voice(&company, (20, 10_004), Law::Mu, ASKING);
+    let question = voice(&company, (20, 10_004), Law::A, ASKING);
     let events = company.events(1).await;
     let caller = talk(&company, &asker, &client, &first);
     second.wait_for("CALL_ESTABLISHED");
