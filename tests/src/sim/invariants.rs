@@ -104,8 +104,12 @@ fn a_cancel_is_obeyed(centre: &Centre, found: &mut Vec<String>) {
         });
         let obeyed = match first {
             Some(answer) => {
-                answer.at < cancel.at
-                    || (answer.at == cancel.at && answer.message.status() == Some(487))
+                let place = |record: &Record| {
+                    let mut all = of_caller[&cancel.party].iter();
+                    all.position(|it| std::ptr::eq(*it, record))
+                };
+                let before = place(answer) < place(cancel);
+                before || (answer.at == cancel.at && answer.message.status() == Some(487))
             }
             None => false,
         };
@@ -223,7 +227,8 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
             let taken_over = journal.iter().any(|it| {
                 it.call == offer.call
                     && it.at == offer.at
-                    && matches!(it.kind, EventKind::Transferred { agent, .. } if agent == whom)
+                    && matches!(it.kind, EventKind::Transferred { agent, .. }
+                        | EventKind::ConferenceJoined { agent, .. } if agent == whom)
             });
             let distributed = !matches!(rule, Rule::Caller | Rule::Dialled) && !taken_over;
             let during =

@@ -104,14 +104,14 @@ impl Plane {
                 port,
             } => self.open(now, leg, SocketAddr::new(local_ip, port), open_fails),
             Command::SetRemote { leg, remote } => {
-                let mut joined = Vec::new();
+                let mut joined = None;
                 if let Some(found) = self.legs.get_mut(&leg) {
                     found.quiet_since = now;
                     if found.remote.replace(remote).is_none() {
-                        joined = found.peer.iter().chain(&found.room).copied().collect();
+                        joined = found.peer;
                     }
                 }
-                for peer in joined {
+                if let Some(peer) = joined {
                     self.note_bridge(now, leg, peer);
                 }
                 Vec::new()
@@ -255,12 +255,13 @@ impl Plane {
         for one in three {
             self.leave_room(one);
         }
+        // The agents belong together because each belongs to the client.
+        let [client, first, second] = three;
+        self.note_bridge(now, client, first);
+        self.note_bridge(now, client, second);
         for one in three {
             let others = three.into_iter().filter(|other| *other != one);
             let others: Vec<LegKey> = others.collect();
-            for other in others.iter().filter(|other| one < **other) {
-                self.note_bridge(now, one, *other);
-            }
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (None, now, false);
                 (leg.tone, leg.hears) = (false, None);
