@@ -68,6 +68,8 @@ struct CallView {
     wait_ms: u64,
     /// No conversation took place; false while the call runs.
     missed: bool,
+    /// The number outside to which an agent handed the conversation.
+    transferred_to: Option<String>,
     recording: Option<RecordingView>,
 }
 
@@ -211,6 +213,7 @@ impl From<Call> for CallView {
             talk_ms: call.talk_ms,
             wait_ms: call.wait_ms,
             missed: call.missed,
+            transferred_to: call.transferred_to,
             recording: call
                 .recording
                 .map(|recording| RecordingView::new(recording, call.pauses)),

@@ -30,18 +30,27 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(resume_recording))
 }
 
-/// To whom a client is handed, or who joins.
+/// To whom a client is handed.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TransferFields {
+    /// The colleague's short number, or any number outside that the agent may call.
+    #[garde(length(chars, min = 1, max = 64))]
+    to: String,
+}
+
+/// Who joins a conversation.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ConferenceFields {
     /// The colleague's short number.
     #[garde(length(chars, min = 1, max = 64))]
     to: String,
 }
 
-/// Hand the client to a colleague
+/// Hand the client to somebody else
 ///
-/// The colleague's telephones ring with the card, while the client stays with whoever talks; who hangs up meanwhile is
+/// A colleague's telephones ring with the card, a number outside is called by a trunk, while the client stays with whoever talks; who hangs up meanwhile is
 /// free, and the client hears the ringing. If nobody takes the client, they come back. The answer comes when it has
 /// begun and stands in the journal; how it goes on is told by events.
 #[utoipa::path(post, path = "/calls/{id}/transfer", tag = "calls", params(("id" = String, Path)),
@@ -63,13 +72,13 @@ async fn transfer(
 /// other (`conference.left`); the client who hangs up ends the call for all. The answer comes when it has begun and stands
 /// in the journal; how it goes on is told by events.
 #[utoipa::path(post, path = "/calls/{id}/conference", tag = "calls", params(("id" = String, Path)),
-    request_body = TransferFields,
+    request_body = ConferenceFields,
     responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 422), (status = 503)))]
 async fn conference(
     State(state): State<ApiState>,
     identity: Identity,
     Path(id): Path<CallId>,
-    Body(fields): Body<TransferFields>,
+    Body(fields): Body<ConferenceFields>,
 ) -> Result<StatusCode, Problem> {
     carry_out(&state, &identity, id, Act::Conference { to: fields.to }).await
 }
@@ -148,8 +157,14 @@ fn problem(refused: ControlRefused) -> Problem {
         ),
         ControlRefused::NoColleague => Problem::field(
             "to",
-            "is nobody's short number; see short_number of the users",
+            "is nobody's short number and no number that can be called; see short_number of the users",
         ),
+        ControlRefused::NotAllowed => Problem::forbidden(
+            "your calls do not reach so far; an administrator can change may_call of the user",
+        ),
+        ControlRefused::NoTrunk => {
+            Problem::refused("no trunk takes calls out; see outbound of the trunks")
+        }
         ControlRefused::OwnNumber => {
             Problem::field("to", "is the number of whoever talks; name a colleague")
         }

@@ -20,7 +20,7 @@ use crate::{
     listener::{Bounded, Peer},
     notes, obligations, offices,
     openapi::{self, Document},
-    orders, organisations, password, persons,
+    orders, organisations, persons,
     problem::Problem,
     recordings, rights, session, tasks, trunks, users,
 };
@@ -99,11 +99,6 @@ pub async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    tokio::task::spawn_blocking(|| {
-        if let Err(error) = password::warm_up() {
-            tracing::error!(%error, "passwords cannot be hashed");
-        }
-    });
     let listener = Bounded::new(listener, MOST_CONNECTIONS);
     let service = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service)

@@ -10,8 +10,8 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conference::Conference, conversation::millis, ledger::Ledger,
-    offer::Offer, placing::Placing, probe, reception::Reception, recording::Recording,
-    transfer::Transfer, waiting::Stay,
+    offer::Offer, outside::Outside, placing::Placing, probe, reception::Reception,
+    recording::Recording, transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
@@ -99,6 +99,8 @@ pub struct Call {
     pub(crate) transfer: Option<Transfer>,
     /// A third party.
     pub(crate) conference: Conference,
+    /// It goes to a number outside.
+    pub(crate) outside: Option<Outside>,
     pub(crate) explanation: Arc<Explanation>,
     pub(crate) ring_timeout: Duration,
     /// Whom the call was offered to, and until when they rest from it if it waits.
@@ -226,6 +228,7 @@ impl Call {
             talker: None,
             transfer: None,
             conference: Conference::default(),
+            outside: None,
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
             tried: Vec::new(),
@@ -382,6 +385,9 @@ impl Call {
         match self.state {
             State::Ringing { until } if until <= context.now.mono => {
                 self.next_candidate(context, OfferEnd::NoAnswer);
+            }
+            State::Calling { until } if until <= context.now.mono && self.outside.is_some() => {
+                self.unanswered_outside(context);
             }
             State::Calling { until } if until <= context.now.mono => {
                 self.end(context, Cause::NoAnswer, Party::System);

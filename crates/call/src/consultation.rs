@@ -74,7 +74,8 @@ impl Call {
         let begun = EventKind::TransferBegun {
             by,
             from,
-            to: agent,
+            to: Some(agent),
+            number: None,
         };
         let offered = self.offered_to(agent, attempt, rule, snapshot.clone());
         self.commit(context, vec![begun, offered]);

@@ -3,7 +3,7 @@
 use model::{CallId, UserId};
 
 use crate::{
-    Cause, EventKind, LegNo, OfferEnd, OrderId, Origin, Output, Party,
+    Cause, EventKind, LegNo, OfferEnd, OrderId, Origin, Output, Party, Recipient,
     call::{Call, Context, State},
 };
 
@@ -25,9 +25,9 @@ pub struct Control {
 /// What can be wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Hand the client to the colleague with this short number (T3).
+    /// Hand the client to the colleague with this short number, or to this number outside (T3).
     Transfer {
-        /// The short number as typed.
+        /// The number as typed.
         to: String,
     },
     /// Let the colleague with this short number join client and agent (T3).
@@ -52,8 +52,12 @@ pub enum ControlRefused {
     NotTheirs,
     /// There is no conversation with a client at the moment, it is being handed over, or a third party is in it already.
     NotNow,
-    /// Nobody has this short number.
+    /// Nobody has this short number, and it is none that could be dialled.
     NoColleague,
+    /// Their calls do not reach so far.
+    NotAllowed,
+    /// No trunk takes calls out.
+    NoTrunk,
     /// It is the number of whoever talks.
     OwnNumber,
     /// The colleague is in a call, or is being offered one.
@@ -65,12 +69,12 @@ pub enum ControlRefused {
 }
 
 /// An act that may be done, as the call is told of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ordered {
-    /// The client goes to a colleague.
+    /// The client goes to somebody else.
     Transfer {
         /// To whom.
-        to: UserId,
+        to: Recipient,
     },
     /// A colleague joins client and agent.
     Conference {

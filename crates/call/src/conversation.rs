@@ -171,6 +171,7 @@ impl Call {
                 ];
                 let legs = legs.into_iter().flatten();
                 self.outputs.extend(legs.map(Output::DropLeg));
+                self.drop_outside();
             }
         }
     }

@@ -50,7 +50,7 @@ impl Call {
         self.explanation = explanation;
         let Some((agent, rule, ring_timeout)) = choice else {
             if self.transfer.is_some() {
-                return self.transfer_failed(context);
+                return self.nobody_took_it(context);
             }
             if std::mem::take(&mut self.reception.asked_directly) {
                 // The colleague whom the caller dialled is in a call.
@@ -223,6 +223,9 @@ impl Call {
         leg: LegNo,
         snapshot: DialogSnapshot,
     ) {
+        if self.is_outside(leg) {
+            return self.answered_outside(context, leg, snapshot);
+        }
         if self.placing.leg() == Some(leg) {
             return self.client_answered(context, leg, snapshot);
         }
@@ -364,7 +367,7 @@ impl Call {
             );
         }
         match self.transfer {
-            Some(_) => self.transfer_failed(context),
+            Some(_) => self.nobody_took_it(context),
             None => self.look_on(context),
         }
     }

@@ -112,6 +112,9 @@ pub enum EventKind {
         /// The agent's telephone that is called by it; none for the client.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<DeviceId>,
+        /// The number outside to which the conversation is being handed; none for the client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outside: Option<String>,
         /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
         #[serde(skip)]
         snapshot: DialogSnapshot,
@@ -194,15 +197,30 @@ pub enum EventKind {
         /// On hold, or back.
         held: bool,
     },
-    /// The conversation is being handed to a colleague, who is offered it next.
+    /// The conversation is being handed to a colleague, who is offered it next, or to a number outside.
     #[serde(rename = "transfer.begun")]
     TransferBegun {
         /// By which party.
         by: Party,
         /// Who hands it over.
         from: UserId,
-        /// To whom.
-        to: UserId,
+        /// To which colleague.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UserId>,
+        /// To which number outside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<String>,
+    },
+    /// Somebody outside took over; nobody of ours talks any more, and the conversation goes on.
+    #[serde(rename = "call.transferred_out")]
+    TransferredOut {
+        /// Who handed it over.
+        from: UserId,
+        /// To which number.
+        number: String,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
     },
     /// A colleague took over; the conversation goes on.
     #[serde(rename = "call.transferred")]
@@ -401,6 +419,7 @@ impl EventKind {
             Self::ConferenceBegun { .. } => "conference.begun",
             Self::ConferenceJoined { .. } => "conference.joined",
             Self::ConferenceLeft { .. } => "conference.left",
+            Self::TransferredOut { .. } => "call.transferred_out",
             Self::RouteExhausted { .. } => "route.exhausted",
             Self::Identified { .. } => "call.identified",
             Self::Ended { .. } => "call.ended",

@@ -8,7 +8,8 @@ use model::{
 };
 
 use crate::{
-    Cause, Choice, Conferring, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Service,
+    Cause, Choice, Conferring, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Recipient,
+    Service,
 };
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
@@ -245,12 +246,12 @@ pub enum Input {
         /// Another trunk may do better.
         elsewhere: bool,
     },
-    /// A party hands the conversation to a colleague; see [`Call::may_transfer`](crate::Call::may_transfer).
+    /// A party hands the conversation to somebody else; see [`Call::may_transfer`](crate::Call::may_transfer).
     Transfer {
         /// Who.
         leg: LegNo,
         /// To whom.
-        to: UserId,
+        to: Recipient,
     },
     /// A party leaves the conversation to a colleague who was asked before; see [`Call::may_transfer`](crate::Call::may_transfer).
     Join {
@@ -441,8 +442,10 @@ pub enum Output {
         /// The caller may be called back at a key, and is told so.
         call_back: bool,
     },
-    /// Prepare a leg to the client by the next trunk; answered by [`Input::Placed`] before anything else.
+    /// Prepare a leg to a number outside by the next trunk; answered by [`Input::Placed`] before anything else.
     Place {
+        /// Which number.
+        number: String,
         /// Trunks that failed.
         failed: Vec<TrunkId>,
     },

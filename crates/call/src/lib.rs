@@ -19,6 +19,7 @@ pub mod io;
 mod ledger;
 mod mobile;
 mod offer;
+mod outside;
 mod picking;
 mod placing;
 mod probe;
@@ -40,3 +41,4 @@ pub use io::{
 };
 pub use picking::Picker;
 pub use reception::{Choice, Closed, MenuFor, Service};
+pub use transfer::Recipient;

@@ -34,6 +34,7 @@ impl Call {
                 let routed = EventKind::Routed {
                     trunk,
                     device,
+                    outside: None,
                     snapshot,
                 };
                 self.commit(context, vec![routed]);
@@ -96,6 +97,7 @@ impl Call {
         let routed = EventKind::Routed {
             trunk,
             device,
+            outside: None,
             snapshot,
         };
         let effect = self.commit(context, vec![routed]);

@@ -8,6 +8,7 @@ use crate::{
     AgentStep, Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, Placed,
     call::{Call, Context, State},
     offer::Offer,
+    outside,
 };
 
 /// How long a client's telephone may ring: timer C of a proxy (RFC 3261 §16.6).
@@ -132,9 +133,14 @@ impl Call {
     }
 
     pub(crate) fn place(&mut self) {
+        let Origin::Outbound(outbound) = &self.origin else {
+            return;
+        };
         self.state = State::Placing;
-        let failed = self.placing.failed.clone();
-        self.outputs.push_back(Output::Place { failed });
+        self.outputs.push_back(Output::Place {
+            number: outbound.number.clone(),
+            failed: self.placing.failed.clone(),
+        });
     }
 
     pub(crate) fn placed(
@@ -145,6 +151,9 @@ impl Call {
     ) {
         if self.state != State::Placing {
             return;
+        }
+        if self.outside.is_some() {
+            return self.placed_outside(context, placed, snapshot);
         }
         let Some(placed) = placed else {
             let cause = self.placing.last_cause.unwrap_or(Cause::Unreachable);
@@ -162,7 +171,9 @@ impl Call {
         snapshot: DialogSnapshot,
     ) {
         let calling = matches!(self.state, State::Calling { .. });
-        if calling && self.placing.leg() == Some(leg) {
+        if calling && self.is_outside(leg) {
+            self.route_outside(context, snapshot);
+        } else if calling && self.placing.leg() == Some(leg) {
             self.store_route(context, snapshot);
         } else {
             self.challenged_elsewhere(context, (leg, trunk), snapshot);
@@ -178,6 +189,7 @@ impl Call {
             vec![EventKind::Routed {
                 trunk,
                 device: None,
+                outside: None,
                 snapshot,
             }],
         );
@@ -186,13 +198,20 @@ impl Call {
 
     /// The way is stored: the INVITE goes out.
     pub(crate) fn call_client(&mut self, context: &Context<'_>) {
-        self.outputs.extend(self.placing.leg().map(Output::Ring));
+        let (leg, limit) = match self.outside_leg() {
+            Some(leg) => (Some(leg), outside::RING_LIMIT),
+            None => (self.placing.leg(), RING_LIMIT),
+        };
+        self.outputs.extend(leg.map(Output::Ring));
         self.state = State::Calling {
-            until: context.now.mono + RING_LIMIT,
+            until: context.now.mono + limit,
         };
     }
 
     pub(crate) fn client_rings(&mut self, leg: LegNo) {
+        if self.is_outside(leg) {
+            return self.tell_transferor(180);
+        }
         if self.placing.leg() != Some(leg) || self.relayed_ringing {
             return;
         }
@@ -205,7 +224,7 @@ impl Call {
 
     /// Announcements and foreign ringing tones pass before the answer, since no other telephone rings for this call.
     pub(crate) fn leg_progress(&mut self, leg: LegNo) {
-        // Of an agent's telephone elsewhere only that it rings is of interest.
+        // Of an agent's telephone elsewhere, and of one outside, only that it rings is of interest.
         if self.placing.leg() != Some(leg) {
             return self.leg_ringing(leg);
         }
@@ -246,6 +265,9 @@ impl Call {
         cause: Cause,
         elsewhere: bool,
     ) {
+        if self.is_outside(leg) {
+            return self.refused_outside(context, leg, cause, elsewhere);
+        }
         if self.placing.leg() != Some(leg) {
             return self.refused_elsewhere(context, leg, cause);
         }

@@ -1,12 +1,24 @@
-//! A conversation handed to a colleague (T3): the client stays, the colleague's telephones ring, and whoever handed it over
-//! has the client back if nobody takes it.
+//! A conversation handed over (T3): the client stays, the colleague's telephones ring, or a number outside is called, and
+//! whoever handed it over has the client back if nobody takes it.
+
+use std::sync::Arc;
 
 use model::{DeviceId, DialogSnapshot, Rule, UserId};
 
 use crate::{
     AgentStep, Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party,
     call::{Call, Context, State},
+    outside::Outside,
 };
+
+/// To whom a conversation goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// A colleague, whose telephones are to ring.
+    Colleague(UserId),
+    /// Whoever answers this number, which a trunk calls.
+    Outside(Arc<str>),
+}
 
 /// A transfer on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +26,9 @@ pub(crate) struct Transfer {
     /// Who talked until now.
     pub(crate) bridge: Bridge,
     /// Who hands the client over.
-    from: UserId,
-    /// To whom; back to the first one in the end.
-    to: UserId,
+    pub(crate) from: UserId,
+    /// To which colleague, or to a number outside; back to the first one in the end.
+    to: Option<UserId>,
     /// Whoever hands over has hung up already.
     left: bool,
     /// The colleague did not take it: back to the first one.
@@ -31,7 +43,7 @@ impl Transfer {
         Self {
             bridge,
             from,
-            to,
+            to: Some(to),
             left: false,
             returning: false,
             ordered: false,
@@ -45,9 +57,9 @@ impl Transfer {
 
     /// Whom the call is offered to, and why.
     pub(crate) fn wanted(self) -> (UserId, Rule) {
-        match self.returning {
-            true => (self.from, Rule::Returned { by: self.to }),
-            false => (self.to, Rule::Transferred { by: self.from }),
+        match self.to.filter(|_| !self.returning) {
+            Some(to) => (to, Rule::Transferred { by: self.from }),
+            None => (self.from, Rule::Returned { by: self.to }),
         }
     }
 }
@@ -65,11 +77,15 @@ impl Call {
         }
     }
 
-    pub(crate) fn transfer(&mut self, context: &mut Context<'_>, leg: LegNo, to: UserId) {
+    pub(crate) fn transfer(&mut self, context: &mut Context<'_>, leg: LegNo, to: Recipient) {
         let (State::Talking { bridge }, true, Some(from)) =
             (&self.state, self.may_transfer(leg), self.talker)
         else {
             return;
+        };
+        let (to, number) = match to {
+            Recipient::Colleague(to) => (Some(to), None),
+            Recipient::Outside(number) => (None, Some(number)),
         };
         self.transfer = Some(Transfer {
             bridge: *bridge,
@@ -81,9 +97,18 @@ impl Call {
         });
         self.offer = None;
         self.last_end = None;
-        let by = Party::Agent;
-        self.commit(context, vec![EventKind::TransferBegun { by, from, to }]);
-        self.decide();
+        let begun = EventKind::TransferBegun {
+            by: Party::Agent,
+            from,
+            to,
+            number: number.as_deref().map(str::to_owned),
+        };
+        self.commit(context, vec![begun]);
+        self.outside = number.map(Outside::new);
+        match self.outside {
+            Some(_) => self.place_outside(),
+            None => self.decide(),
+        }
     }
 
     /// The one who hands over hangs up before the colleague answers: the client hears the ringing.
@@ -97,7 +122,15 @@ impl Call {
         // Whoever invited somebody and leaves hands the client over.
         if self.conference.take_invitation() {
             let by = Party::Agent;
-            self.commit(context, vec![EventKind::TransferBegun { by, from, to }]);
+            self.commit(
+                context,
+                vec![EventKind::TransferBegun {
+                    by,
+                    from,
+                    to,
+                    number: None,
+                }],
+            );
         }
         self.outputs.push_back(Output::DropLeg(leg));
         self.outputs.push_back(Output::PlayRingback(client));
@@ -152,20 +185,12 @@ impl Call {
             client: transfer.bridge.client,
             agent: leg,
         };
-        self.outputs.push_back(Output::Reconnect { bridge });
-        if !transfer.left {
-            self.outputs
-                .push_back(Output::DropLeg(transfer.bridge.agent));
-            self.release_talker(context);
-        }
+        let back = self.leave_to(context, transfer, bridge);
         self.outputs.push_back(Output::Agent {
             agent,
             step: AgentStep::Talking,
         });
         self.talker = Some(agent);
-        let was_held = self.holders.contains(&transfer.bridge.agent);
-        self.holders.retain(|holder| *holder == bridge.client);
-        self.probe_bridge(context, bridge);
         let accepted = EventKind::OfferAccepted { agent, device };
         let transferred = EventKind::Transferred {
             from: transfer.from,
@@ -173,19 +198,41 @@ impl Call {
             device,
             snapshot,
         };
-        // Whoever held the client is gone.
-        let back = was_held.then_some(EventKind::Held {
-            by: Party::Agent,
-            held: false,
-        });
         let facts = [Some(accepted), Some(transferred), back];
         self.commit(context, facts.into_iter().flatten().collect());
         self.state = State::Talking { bridge };
     }
 
-    /// Nobody took it: the client is back with whoever handed over, whose telephones ring if they have hung up.
-    pub(crate) fn transfer_failed(&mut self, context: &mut Context<'_>) {
+    /// These two talk from now on, and whoever handed over goes. If they held the client, that is over: the fact of it.
+    pub(crate) fn leave_to(
+        &mut self,
+        context: &mut Context<'_>,
+        transfer: Transfer,
+        bridge: Bridge,
+    ) -> Option<EventKind> {
+        self.outputs.push_back(Output::Reconnect { bridge });
+        if !transfer.left {
+            self.outputs
+                .push_back(Output::DropLeg(transfer.bridge.agent));
+            self.release_talker(context);
+        }
+        let was_held = self.holders.contains(&transfer.bridge.agent);
+        self.holders.retain(|holder| *holder == bridge.client);
+        self.probe_bridge(context, bridge);
+        was_held.then_some(EventKind::Held {
+            by: Party::Agent,
+            held: false,
+        })
+    }
+
+    /// No telephone of the colleague took it.
+    pub(crate) fn nobody_took_it(&mut self, context: &mut Context<'_>) {
         let cause = self.last_end.map_or(Cause::Busy, Cause::from);
+        self.transfer_failed(context, cause);
+    }
+
+    /// The client is back with whoever handed over, whose telephones ring if they have hung up.
+    pub(crate) fn transfer_failed(&mut self, context: &mut Context<'_>, cause: Cause) {
         self.tell_transferor(cause.sip_status());
         let Some(mut transfer) = self.transfer.take() else {
             return;
@@ -221,6 +268,8 @@ impl Call {
             self.end(context, cause, by);
         } else if self.transferor() == Some(leg) {
             self.transferor_left(context, leg);
+        } else if self.is_outside(leg) {
+            self.refused_outside(context, leg, cause, true);
         } else {
             let open = self
                 .offer

@@ -73,6 +73,8 @@ pub struct Call {
     pub wait_ms: u64,
     /// No conversation took place; false while the call runs.
     pub missed: bool,
+    /// The number outside to which an agent handed the conversation.
+    pub transferred_to: Option<String>,
     /// Its recording, if one was begun.
     pub recording: Option<Recording>,
     /// Where people paused the recording, in their order.

@@ -4,7 +4,7 @@
 //! whatever else is no public number match as typed, by their digits.
 
 use model::NumberId;
-use rlibphonenumber::{PhoneNumber, PhoneNumberFormat, PhoneNumberUtil};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat};
 use serde::{Deserialize, Serialize};
 
 /// Most numbers of one person or organisation.
@@ -90,27 +90,18 @@ pub struct NormalNumber {
 /// Reads numbers as typed in one default region.
 ///
 /// Reading costs tens of microseconds: callers on a hot path keep what they read.
+#[derive(Clone, Debug)]
 pub struct Numbering {
-    util: PhoneNumberUtil,
     region: String,
-}
-
-impl std::fmt::Debug for Numbering {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Numbering")
-            .field("region", &self.region)
-            .finish()
-    }
 }
 
 impl Numbering {
     /// For numbers typed without a country code in `region` (ISO 3166, such as `RU`); none if the
     /// region is not known.
     pub fn new(region: &str) -> Option<Self> {
-        let util = PhoneNumberUtil::new();
         let region = region.to_ascii_uppercase();
-        util.get_country_code_for_region(&region)?;
-        Some(Self { util, region })
+        PHONE_NUMBER_UTIL.get_country_code_for_region(&region)?;
+        Some(Self { region })
     }
 
     /// The default region.
@@ -130,10 +121,9 @@ impl Numbering {
                 public: false,
             };
         };
-        let region = self.util.get_region_code_for_number(&number);
+        let region = PHONE_NUMBER_UTIL.get_region_code_for_number(&number);
         NormalNumber {
-            normal: self
-                .util
+            normal: PHONE_NUMBER_UTIL
                 .format(&number, PhoneNumberFormat::E164)
                 .into_owned(),
             extension,
@@ -149,9 +139,9 @@ impl Numbering {
         let Some(number) = self.public(main) else {
             return vec![digits(main)];
         };
-        let international = digits(&self.util.format(&number, PhoneNumberFormat::E164));
-        let national = digits(&self.util.format(&number, PhoneNumberFormat::National));
-        let significant = self.util.get_national_significant_number(&number);
+        let international = digits(&PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164));
+        let national = digits(&PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::National));
+        let significant = PHONE_NUMBER_UTIL.get_national_significant_number(&number);
         let mut aliases = vec![international];
         if number.country_code() == 7 {
             // Russia and Kazakhstan dial 8 before every national number, also where the library's
@@ -172,8 +162,8 @@ impl Numbering {
         if digits < 7 {
             return None;
         }
-        let number = self.util.parse(main, &self.region).ok()?;
-        if self.util.is_possible_number(&number) && self.reachable(&number) {
+        let number = PHONE_NUMBER_UTIL.parse(main, &self.region).ok()?;
+        if PHONE_NUMBER_UTIL.is_possible_number(&number) && self.reachable(&number) {
             return Some(number);
         }
         None
@@ -182,8 +172,11 @@ impl Numbering {
     /// Without a country code only numbers that the region really has are public: the seven digits
     /// of a town's own number are not.
     fn reachable(&self, number: &PhoneNumber) -> bool {
-        self.util.get_national_significant_number(number).len() >= 8
-            || self.util.is_valid_number(number)
+        PHONE_NUMBER_UTIL
+            .get_national_significant_number(number)
+            .len()
+            >= 8
+            || PHONE_NUMBER_UTIL.is_valid_number(number)
     }
 }
 

@@ -324,8 +324,8 @@ impl<'a> Why<'a> {
             rule,
             owner: owner.map(|owner| roster.named(owner)),
             colleague: match rule {
+                Rule::Returned { by } => by.map(|by| roster.named(by)),
                 Rule::Transferred { by }
-                | Rule::Returned { by }
                 | Rule::PickedUp { by }
                 | Rule::Conference { by }
                 | Rule::Deputy { of: by, .. } => Some(roster.named(by)),

@@ -91,7 +91,12 @@ enum Body<'a> {
     TransferBegun {
         by: Party,
         from: UserId,
-        to: UserId,
+        to: Option<UserId>,
+        number: Option<&'a str>,
+    },
+    TransferredOut {
+        from: UserId,
+        number: &'a str,
     },
     Transferred {
         from: UserId,
@@ -247,10 +252,20 @@ pub(crate) fn write(
             opens_at: opens_at.map(Moment),
         },
         EventKind::MenuChosen { keys, to } => Body::Chosen { keys, to: *to },
-        EventKind::TransferBegun { by, from, to } => Body::TransferBegun {
+        EventKind::TransferBegun {
+            by,
+            from,
+            to,
+            number,
+        } => Body::TransferBegun {
             by: *by,
             from: *from,
             to: *to,
+            number: number.as_deref(),
+        },
+        EventKind::TransferredOut { from, number, .. } => Body::TransferredOut {
+            from: *from,
+            number,
         },
         EventKind::Transferred {
             from,

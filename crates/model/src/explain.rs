@@ -48,8 +48,8 @@ pub enum Rule {
     },
     /// The colleague did not take it: the conversation comes back.
     Returned {
-        /// Who did not.
-        by: UserId,
+        /// Who did not; none if a number outside was called.
+        by: Option<UserId>,
     },
 }
 

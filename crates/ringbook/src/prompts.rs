@@ -181,17 +181,21 @@ fn read(bytes: impl Read) -> Result<Sound, Wrong> {
     if reader.duration() == 0 {
         return Err(wrong("there is nothing in it".to_owned()));
     }
-    let values: Vec<i32> = reader
-        .samples::<i32>()
-        .map(|sample| sample.map(|sample| sixteen_bits(sample, spec.bits_per_sample)))
-        .collect::<Result<_, _>>()
-        .map_err(broken)?;
     // Neighbours in the file belong together: channels of a moment, then moments of a sample.
     let together = usize::from(spec.channels) * (spec.sample_rate / RATE_HZ) as usize;
-    let samples: Vec<i16> = values
-        .chunks(together)
-        .map(|values| (values.iter().sum::<i32>() / values.len() as i32) as i16)
-        .collect();
+    let mut samples = Vec::with_capacity(reader.len() as usize / together + 1);
+    let (mut sum, mut summed) = (0, 0);
+    for value in reader.samples::<i32>() {
+        sum += sixteen_bits(value.map_err(broken)?, spec.bits_per_sample);
+        summed += 1;
+        if summed == together {
+            samples.push((sum / together as i32) as i16);
+            (sum, summed) = (0, 0);
+        }
+    }
+    if summed > 0 {
+        samples.push((sum / summed as i32) as i16);
+    }
     Ok(Sound::new(samples))
 }
 

@@ -313,7 +313,8 @@ impl Tale<'_> {
                 let of = self.name(of);
                 self.words.say("rule-deputy", &[("of", of)])
             }
-            Rule::Returned { by } => {
+            Rule::Returned { by: None } => self.words.say("rule-returned-outside", &[]),
+            Rule::Returned { by: Some(by) } => {
                 let by = self.name(by);
                 self.words.say("rule-returned", &[("by", by)])
             }
@@ -385,6 +386,10 @@ impl Tale<'_> {
             .ended_by
             .as_ref()
             .map(|by| self.words.say(&format!("by-{by}"), &[]));
+        if let Some(number) = &call.transferred_to {
+            let number = ("number", number.clone());
+            self.say(2, "call-transferred-out", &[number]);
+        }
         match (&call.cause, call.missed) {
             (None, _) => self.say(2, "outcome-open", &[]),
             (Some(_), false) => {

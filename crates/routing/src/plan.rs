@@ -1,7 +1,7 @@
 //! The number plan: what the digits mean that an agent dials, and how a trunk wants a number written.
 
 use model::{NumberFormat, Reach};
-use rlibphonenumber::{PhoneNumber, PhoneNumberFormat, PhoneNumberUtil};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat};
 
 /// Most characters of a number that may be dialled.
 const MOST_DIALLED: usize = 32;
@@ -56,28 +56,18 @@ impl Dialled {
 }
 
 /// Reads and writes numbers as they are dialled in one region.
+#[derive(Clone, Debug)]
 pub struct NumberPlan {
-    util: PhoneNumberUtil,
     region: String,
     country_code: i32,
-}
-
-impl std::fmt::Debug for NumberPlan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NumberPlan")
-            .field("region", &self.region)
-            .finish_non_exhaustive()
-    }
 }
 
 impl NumberPlan {
     /// The plan of a region (ISO 3166, such as `RU`); none if that is not known.
     pub fn new(region: &str) -> Option<Self> {
-        let util = PhoneNumberUtil::new();
         let region = region.to_ascii_uppercase();
-        let country_code = util.get_country_code_for_region(&region)?;
+        let country_code = PHONE_NUMBER_UTIL.get_country_code_for_region(&region)?;
         Some(Self {
-            util,
             region,
             country_code,
         })
@@ -86,7 +76,6 @@ impl NumberPlan {
     /// A plan that knows numbers with `+` and a country code only, all of them foreign.
     pub fn worldwide() -> Self {
         Self {
-            util: PhoneNumberUtil::new(),
             region: "ZZ".to_owned(),
             country_code: 0,
         }
@@ -108,8 +97,7 @@ impl NumberPlan {
         match self.public(&digits) {
             Some(number) => Dialled::Public {
                 foreign: self.is_foreign(&number),
-                number: self
-                    .util
+                number: PHONE_NUMBER_UTIL
                     .format(&number, PhoneNumberFormat::E164)
                     .into_owned(),
             },
@@ -137,7 +125,7 @@ impl NumberPlan {
         let Some(parsed) = self.public(number) else {
             return digits.to_owned();
         };
-        let significant = self.util.get_national_significant_number(&parsed);
+        let significant = PHONE_NUMBER_UTIL.get_national_significant_number(&parsed);
         match (
             parsed.country_code() == self.country_code,
             self.country_code,
@@ -146,7 +134,7 @@ impl NumberPlan {
             (true, 7) => format!("8{significant}"),
             (false, 7) => format!("810{digits}"),
             (true, _) => {
-                let national = self.util.format(&parsed, PhoneNumberFormat::National);
+                let national = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::National);
                 national.chars().filter(char::is_ascii_digit).collect()
             }
             (false, _) => format!("00{digits}"),
@@ -155,7 +143,7 @@ impl NumberPlan {
 
     /// Countries share codes: Kazakhstan has Russia's.
     fn is_foreign(&self, number: &PhoneNumber) -> bool {
-        match self.util.get_region_code_for_number(number) {
+        match PHONE_NUMBER_UTIL.get_region_code_for_number(number) {
             region if region.len() == 2 && region != "ZZ" => region != self.region,
             _ => number.country_code() != self.country_code,
         }
@@ -172,10 +160,13 @@ impl NumberPlan {
     }
 
     fn public(&self, digits: &str) -> Option<PhoneNumber> {
-        let number = self.util.parse(digits, &self.region).ok()?;
-        let long_enough = self.util.get_national_significant_number(&number).len() >= 8;
-        let real = self.util.is_possible_number(&number)
-            && (long_enough || self.util.is_valid_number(&number));
+        let number = PHONE_NUMBER_UTIL.parse(digits, &self.region).ok()?;
+        let long_enough = PHONE_NUMBER_UTIL
+            .get_national_significant_number(&number)
+            .len()
+            >= 8;
+        let real = PHONE_NUMBER_UTIL.is_possible_number(&number)
+            && (long_enough || PHONE_NUMBER_UTIL.is_valid_number(&number));
         real.then_some(number)
     }
 }

@@ -149,7 +149,7 @@ CREATE TABLE calls (
     number_from TEXT NOT NULL, number_to TEXT NOT NULL, number_client TEXT NOT NULL, person_id BIGINT, organisation_id BIGINT, client_name TEXT,
     caller TEXT NOT NULL, agent BIGINT, arrived_at BIGINT NOT NULL, answered_at BIGINT, queued_at BIGINT, queued TEXT, started_at BIGINT,
     ended_at BIGINT, cause TEXT, ended_by TEXT, talk_ms BIGINT, wait_ms BIGINT, missed SMALLINT,
-    exhausted TEXT, snapshot TEXT
+    exhausted TEXT, snapshot TEXT, transferred_to TEXT
 );
 CREATE INDEX calls_number ON calls (number_client);
 CREATE INDEX calls_open ON calls (node) WHERE ended_at IS NULL OR snapshot IS NOT NULL;

@@ -21,7 +21,7 @@ use crate::{
 
 const COLUMNS: &str = "t.id, t.direction, t.trunk_id, t.line_id, t.number_from, t.number_to, t.person_id, \
      t.organisation_id, t.client_name, t.agent, t.arrived_at, t.answered_at, t.queued_at, t.started_at, t.ended_at, t.cause, \
-     t.ended_by, t.talk_ms, t.wait_ms, t.missed";
+     t.ended_by, t.talk_ms, t.wait_ms, t.missed, t.transferred_to";
 pub(crate) const RECORDING: &str = "r.id, r.file, r.started_at, r.ready, r.length_ms, r.bytes, r.gaps_ms, r.gaps, \
      r.error, r.mp3_bytes, r.mp3_error, r.wav_removed_at, r.mp3_removed_at";
 const FROM: &str = "calls t LEFT JOIN recordings r ON r.call_id = t.id";
@@ -48,6 +48,7 @@ fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
         talk_ms: row.opt_int()?.unwrap_or(0).unsigned_abs(),
         wait_ms: row.opt_int()?.unwrap_or(0).unsigned_abs(),
         missed: row.flag()?,
+        transferred_to: row.opt_text()?,
         recording: recording(row, id)?,
         pauses: Vec::new(),
     })

@@ -193,7 +193,9 @@ impl Switch {
             }
             Wish::Prepare { agent, caller } => return Some(self.prepare(now, id, agent, &caller)),
             Wish::Agent { agent, step } => self.step_agent(now, id, agent, step),
-            Wish::Place { failed } => return Some(self.place(now, id, &failed)),
+            Wish::Place { number, failed } => {
+                return Some(self.place(now, id, &number, &failed));
+            }
             Wish::AnswerLine => {
                 return Some(call::Input::MayAnswer(self.snapshot_of_answered(id)));
             }

@@ -92,7 +92,14 @@ impl Switch {
         match consulted {
             Consulted::Called(to) => {
                 self.tell_call(now, question, call::Input::Consulted);
-                self.tell_call(now, call, call::Input::Transfer { leg, to });
+                self.tell_call(
+                    now,
+                    call,
+                    call::Input::Transfer {
+                        leg,
+                        to: call::Recipient::Colleague(to),
+                    },
+                );
             }
             Consulted::Talks { leg: from, agent } => {
                 let Some((leg_no, device, held)) = self.fetch(question, from, call) else {

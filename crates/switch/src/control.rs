@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use call::{Act, Control, ControlRefused, Effect, EffectId, Notice, OrderId, Ordered};
+use call::{
+    Act, Control, ControlRefused, Effect, EffectId, Notice, OrderId, OrderRefused, Ordered,
+    Recipient,
+};
 use model::{AgentState, CallId, Now, UserId};
 
 use crate::{io::Output, switch::Switch};
@@ -82,21 +85,36 @@ impl Switch {
             }
             Act::Conference { to } => {
                 let from = call.may_hand_over(by, leads)?;
+                let to = self.directory.colleague(to.trim());
+                let to = to.ok_or(ControlRefused::NoColleague)?.user;
                 let to = self.free_colleague(from, to)?;
                 Ok(Ordered::Conference { to })
             }
             Act::Transfer { to } => {
                 let from = call.may_hand_over(by, leads)?;
-                let to = self.free_colleague(from, to)?;
+                let to = match self.directory.colleague(to.trim()) {
+                    Some(colleague) => {
+                        Recipient::Colleague(self.free_colleague(from, colleague.user)?)
+                    }
+                    None => self.outside(by, to)?,
+                };
                 Ok(Ordered::Transfer { to })
             }
         }
     }
 
+    /// A number outside, as far as the calls of whoever hands over reach.
+    fn outside(&self, by: UserId, number: &str) -> Result<Recipient, ControlRefused> {
+        match self.may_transfer_to(by, number) {
+            Ok(number) => Ok(Recipient::Outside(number)),
+            Err(OrderRefused::NotAllowed) => Err(ControlRefused::NotAllowed),
+            Err(OrderRefused::NoTrunk) => Err(ControlRefused::NoTrunk),
+            Err(_) => Err(ControlRefused::NoColleague),
+        }
+    }
+
     /// Whom a conversation may go to: somebody else who can be rung now.
-    fn free_colleague(&self, from: UserId, number: &str) -> Result<UserId, ControlRefused> {
-        let colleague = self.directory.colleague(number.trim());
-        let colleague = colleague.ok_or(ControlRefused::NoColleague)?.user;
+    fn free_colleague(&self, from: UserId, colleague: UserId) -> Result<UserId, ControlRefused> {
         if colleague == from {
             return Err(ControlRefused::OwnNumber);
         }

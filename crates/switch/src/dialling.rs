@@ -1,8 +1,10 @@
 //! Calls that agents begin: an INVITE from a telephone, or an order of the workspace (O1).
 
+use std::sync::Arc;
+
 use call::{Call, Context, Internal, Notice, OrderId, OrderRefused, Origin, Outbound};
 use media::SourceRule;
-use model::{Agent, AgentState, AwayReason, CallId, DeviceId, Now, UserId};
+use model::{Agent, AgentState, AwayReason, CallId, DeviceId, Now, Reach, UserId};
 use routing::plan::Dialled;
 use sip::{
     Request,
@@ -107,16 +109,40 @@ impl Switch {
     }
 
     fn may_call(&self, caller: &Agent, dialled: &Dialled) -> Result<(), OrderRefused> {
+        self.reaches(caller.may_call, dialled)
+    }
+
+    fn reaches(&self, reach: Reach, dialled: &Dialled) -> Result<(), OrderRefused> {
         if *dialled == Dialled::Nothing {
             return Err(OrderRefused::NoSuchNumber);
         }
-        if !dialled.is_allowed(caller.may_call) {
+        if !dialled.is_allowed(reach) {
             return Err(OrderRefused::NotAllowed);
         }
         if self.directory.ways_out().is_empty() {
             return Err(OrderRefused::NoTrunk);
         }
         Ok(())
+    }
+
+    /// The public number to which this user may hand a conversation. Help and a company's own short numbers are for whoever
+    /// dials them: mostly they are a colleague's number, mistyped.
+    pub(crate) fn may_transfer_to(
+        &self,
+        user: UserId,
+        number: &str,
+    ) -> Result<Arc<str>, OrderRefused> {
+        let dialled = match self.plan.read(number) {
+            public @ Dialled::Public { .. } => public,
+            _ => return Err(OrderRefused::NoSuchNumber),
+        };
+        // A supervisor who has no telephone reaches what everybody may.
+        let reach = self
+            .agents
+            .agent(user)
+            .map_or(Reach::National, |it| it.may_call);
+        self.reaches(reach, &dialled)?;
+        Ok(dialled.number().unwrap_or_default().into())
     }
 
     fn outbound(&self, caller: &Agent, dialled: &Dialled, device: Option<DeviceId>) -> Outbound {

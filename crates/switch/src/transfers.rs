@@ -1,6 +1,6 @@
-//! REFER: a telephone hands its conversation to a colleague, and is told how that goes (RFC 3515).
+//! REFER: a telephone hands its conversation to a colleague or to a number outside, and is told how that goes (RFC 3515).
 
-use call::LegNo;
+use call::{LegNo, OrderRefused, Recipient};
 use media::LegKey;
 use model::{CallId, Now, UserId};
 use sip::{
@@ -22,8 +22,8 @@ const SUBSCRIPTION: &str = "active;expires=600";
 
 /// To whom a conversation is to go.
 enum Target {
-    /// To a colleague, whose telephones are to ring.
-    Colleague(UserId),
+    /// To a colleague, whose telephones are to ring, or to a number outside.
+    Recipient(Recipient),
     /// To a colleague whom the telephone has asked.
     Asked(Consultation),
     /// To somebody who has hung up, or never was there.
@@ -51,7 +51,7 @@ impl Switch {
                 self.respond(now.mono, server, accepted);
                 self.transfer_progress(now, call, no, 100);
                 match target {
-                    Target::Colleague(to) => {
+                    Target::Recipient(to) => {
                         self.tell_call(now, call, call::Input::Transfer { leg: no, to });
                     }
                     Target::Asked(consultation) => {
@@ -99,19 +99,37 @@ impl Switch {
             return Err((603, "a Refer-To may carry no header but Replaces"));
         }
         let number = uri.user().unwrap_or_default();
-        let colleague = self.directory.colleague(&number);
-        let colleague = colleague.ok_or((404, "no colleague has this short number"))?;
         let device = match leg.side {
             Side::Device(device) => self.directory.device(device),
             Side::Trunk(_) => None,
         };
-        if device.is_some_and(|device| device.user == colleague.user) {
-            return Err((403, "a conversation cannot be transferred to oneself"));
-        }
+        let user = device.map(|device| device.user);
+        let recipient = match self.directory.colleague(&number) {
+            Some(colleague) if Some(colleague.user) == user => {
+                return Err((403, "a conversation cannot be transferred to oneself"));
+            }
+            Some(colleague) => Recipient::Colleague(colleague.user),
+            None => self.transfer_out(user, &number)?,
+        };
         if !self.calls.may_transfer(leg.call, leg.no) {
             return Err((603, "this conversation cannot be transferred now"));
         }
-        Ok(Target::Colleague(colleague.user))
+        Ok(Target::Recipient(recipient))
+    }
+
+    /// A number outside, as far as the calls of the telephone's user reach.
+    fn transfer_out(
+        &self,
+        user: Option<UserId>,
+        number: &str,
+    ) -> Result<Recipient, (u16, &'static str)> {
+        let user = user.ok_or((403, "the telephone is nobody's"))?;
+        match self.may_transfer_to(user, number) {
+            Ok(number) => Ok(Recipient::Outside(number)),
+            Err(OrderRefused::NotAllowed) => Err((403, "the user's calls do not reach so far")),
+            Err(OrderRefused::NoTrunk) => Err((503, "no trunk takes calls out")),
+            Err(_) => Err((404, "this is no colleague's short number and none outside")),
+        }
     }
 
     /// NOTIFY with the status as a fragment of an answer (RFC 3515 §2.4.4).

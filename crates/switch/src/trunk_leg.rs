@@ -20,12 +20,18 @@ use crate::{
 
 impl Switch {
     /// Prepares a leg by the first trunk that has not failed and has room.
-    pub(crate) fn place(&mut self, now: Now, call: CallId, failed: &[TrunkId]) -> call::Input {
+    pub(crate) fn place(
+        &mut self,
+        now: Now,
+        call: CallId,
+        number: &str,
+        failed: &[TrunkId],
+    ) -> call::Input {
         let placed = self
             .ways_with_room(failed)
             .into_iter()
             .find_map(|(trunk, outbound)| {
-                let leg = self.place_by(now, call, &trunk, &outbound)?;
+                let leg = self.leg_by(now, call, (&trunk, &outbound), (number, None))?;
                 Some(Placed {
                     leg,
                     trunk: trunk.id,
@@ -43,20 +49,6 @@ impl Switch {
         ways.filter(|(trunk, _)| !but.contains(&trunk.id) && !self.is_full(trunk))
             .map(|(trunk, outbound)| (trunk.clone(), outbound.clone()))
             .collect()
-    }
-
-    fn place_by(
-        &mut self,
-        now: Now,
-        call: CallId,
-        trunk: &Trunk,
-        outbound: &TrunkOutbound,
-    ) -> Option<LegNo> {
-        let number = match self.calls.origin(call)? {
-            call::Origin::Outbound(it) => it.number.clone(),
-            _ => return None,
-        };
-        self.leg_by(now, call, (trunk, outbound), (&number, None))
     }
 
     /// A leg to the agent's telephone elsewhere by the first trunk that has room; it shows who calls by name.

@@ -79,6 +79,8 @@ pub struct Centre {
     pub agents: BTreeMap<UserId, AgentChanged>,
     /// When a telephone wanted two joined, and where it heard them.
     pub joins: Vec<(Duration, SocketAddr, SocketAddr)>,
+    /// When somebody at a screen wanted a call handed to which number.
+    pub handed_out: Vec<(Duration, CallId, String)>,
     /// Every change of an agent's state, in order.
     pub states: Vec<AgentChanged>,
     /// Every reservation is granted in time, before the healing too.
@@ -162,6 +164,7 @@ impl Centre {
             media_of: BTreeMap::new(),
             agents: BTreeMap::new(),
             joins: Vec::new(),
+            handed_out: Vec::new(),
             states: Vec::new(),
             grants_all: {
                 let troubles = &setup.troubles;
@@ -301,6 +304,9 @@ impl Centre {
         self.orders += 1;
         let order = OrderId(self.orders);
         let by = UserId(agent as i64 + 1);
+        if let Act::Transfer { to } = &act {
+            self.handed_out.push((self.now, call, to.clone()));
+        }
         let control = Control {
             order,
             call,

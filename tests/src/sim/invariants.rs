@@ -256,9 +256,39 @@ pub(super) fn belong_together(
     };
     let mut joins = centre.joins.iter().filter(|(when, ..)| *when <= at);
     let same = of(a).is_some() && of(a) == of(b);
-    same || joins.any(|&(_, one, other)| {
-        (talked(a, one) && talked(b, other)) || (talked(b, one) && talked(a, other))
-    })
+    let names = of(a).zip(of(b));
+    let out = names
+        .is_some_and(|(a, b)| handed_out(centre, at, (a, b)) || handed_out(centre, at, (b, a)));
+    same || out
+        || joins.any(|&(_, one, other)| {
+            (talked(a, one) && talked(b, other)) || (talked(b, one) && talked(a, other))
+        })
+}
+
+/// Whether whoever talked to the client has handed the client to that number outside.
+fn handed_out(centre: &Centre, at: Duration, (client, number): (&str, &str)) -> bool {
+    let named =
+        |field: &str, record: &Record, whom: &str| number_of(record.message.text(field)) == whom;
+    let is_client = |call: CallId| {
+        let journal = centre.world.journal.iter();
+        let mut numbers = journal.filter_map(|it| match &it.kind {
+            EventKind::Arrived { from, .. } if it.call == call => Some(from),
+            EventKind::Dialled { to, .. } if it.call == call => Some(to),
+            _ => None,
+        });
+        numbers.any(|number| digits(number) == client)
+    };
+    let mut wire = centre.wire.iter().filter(|it| it.at <= at);
+    let mut ordered = centre.handed_out.iter().filter(|(when, ..)| *when <= at);
+    wire.any(|it| {
+        it.message.start.starts_with("REFER ")
+            && named("To", it, client)
+            && named("Refer-To", it, number)
+    }) || ordered.any(|(_, call, to)| digits(to) == number && is_client(*call))
+}
+
+fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
 }
 
 fn no_strangers(centre: &Centre, found: &mut Vec<String>) {

@@ -69,7 +69,9 @@ async fn what_the_pbx_refuses_is_told_with_the_field_or_the_remedy() {
         (ControlRefused::NotNow, 409, &[]),
         (ControlRefused::ColleagueBusy, 409, &[]),
         (ControlRefused::ColleagueAway, 409, &[]),
+        (ControlRefused::NoTrunk, 409, &[]),
         (ControlRefused::NotTheirs, 403, &[]),
+        (ControlRefused::NotAllowed, 403, &[]),
         (ControlRefused::NoColleague, 422, &["to"]),
         (ControlRefused::OwnNumber, 422, &["to"]),
     ] {

@@ -331,6 +331,7 @@ impl Lines<'_> {
             Rule::Conference { .. } => self.words.say("rule-conference", &[("by", by)]),
             Rule::PickedUp { .. } => self.words.say("rule-picked-up", &[("by", by)]),
             Rule::Deputy { .. } => self.words.say("rule-deputy", &[("of", by)]),
+            Rule::Returned { by: None } => self.plain("rule-returned-outside"),
             Rule::Returned { .. } => self.words.say("rule-returned", &[("by", by)]),
         }
     }

@@ -18,6 +18,7 @@ pub(super) struct CallPatch {
     trunk: Option<i64>,
     answered_at: Option<i64>,
     queued: Option<(i64, String)>,
+    transferred_to: Option<String>,
     started_at: Option<i64>,
     end: Option<End>,
     exhausted: Option<String>,
@@ -42,6 +43,7 @@ impl CallPatch {
             trunk: None,
             answered_at: None,
             queued: None,
+            transferred_to: None,
             started_at: None,
             end: None,
             exhausted: None,
@@ -63,10 +65,11 @@ impl CallPatch {
             EventKind::Routed {
                 trunk,
                 device,
+                outside,
                 snapshot,
             } => {
                 // The call of a client who calls stays that of the trunk it came by.
-                if device.is_none() {
+                if device.is_none() && outside.is_none() {
                     self.trunk = Some(trunk.0);
                 }
                 self.snapshot = Some(snapshot.0.clone());
@@ -113,6 +116,12 @@ impl CallPatch {
                 self.snapshot = Some(snapshot.0.clone());
             }
             EventKind::ConferenceLeft { stays, .. } => self.agent = Some(stays.0),
+            EventKind::TransferredOut {
+                number, snapshot, ..
+            } => {
+                self.transferred_to = Some(number.clone());
+                self.snapshot = Some(snapshot.0.clone());
+            }
             EventKind::RouteExhausted { explanation } => {
                 self.exhausted = Some(json(explanation.as_ref()));
             }
@@ -159,6 +168,7 @@ impl CallPatch {
         let nothing = self.agent.is_none()
             && self.answered_at.is_none()
             && self.queued.is_none()
+            && self.transferred_to.is_none()
             && self.started_at.is_none()
             && self.end.is_none()
             && self.exhausted.is_none()
@@ -181,6 +191,7 @@ impl CallPatch {
             self.trunk,
             self.queued.as_ref().map(|(at, _)| *at),
             self.queued.as_ref().map(|(_, how)| how.as_str()),
+            self.transferred_to,
         ];
         match self.arrived {
             Some(arrived) => {
@@ -262,9 +273,9 @@ fn dialled(event: &Event) -> Vec<Value> {
 }
 
 const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_at, cause, ended_by, talk_ms, \
-     wait_ms, missed, exhausted, snapshot, trunk_id, queued_at, queued, id, node, direction, line_id, number_from, number_to, \
+     wait_ms, missed, exhausted, snapshot, trunk_id, queued_at, queued, transferred_to, id, node, direction, line_id, number_from, number_to, \
      number_client, person_id, organisation_id, client_name, caller, arrived_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27) \
      ON CONFLICT (id) DO UPDATE SET agent = COALESCE(excluded.agent, calls.agent), \
      answered_at = COALESCE(excluded.answered_at, calls.answered_at), \
      started_at = COALESCE(excluded.started_at, calls.started_at), \
@@ -273,11 +284,13 @@ const INSERT: &str = "INSERT INTO calls (agent, answered_at, started_at, ended_a
      wait_ms = COALESCE(excluded.wait_ms, calls.wait_ms), missed = COALESCE(excluded.missed, calls.missed), \
      exhausted = COALESCE(excluded.exhausted, calls.exhausted), \
      snapshot = COALESCE(excluded.snapshot, calls.snapshot), trunk_id = COALESCE(excluded.trunk_id, calls.trunk_id), \
-     queued_at = COALESCE(excluded.queued_at, calls.queued_at), queued = COALESCE(excluded.queued, calls.queued)";
+     queued_at = COALESCE(excluded.queued_at, calls.queued_at), queued = COALESCE(excluded.queued, calls.queued), \
+     transferred_to = COALESCE(excluded.transferred_to, calls.transferred_to)";
 
 const UPDATE: &str = "UPDATE calls SET agent = COALESCE($1, agent), answered_at = COALESCE($2, answered_at), \
      started_at = COALESCE($3, started_at), ended_at = COALESCE($4, ended_at), cause = COALESCE($5, cause), \
      ended_by = COALESCE($6, ended_by), talk_ms = COALESCE($7, talk_ms), wait_ms = COALESCE($8, wait_ms), \
      missed = COALESCE($9, missed), exhausted = COALESCE($10, exhausted), \
      snapshot = COALESCE($11, snapshot), trunk_id = COALESCE($12, trunk_id), \
-     queued_at = COALESCE($13, queued_at), queued = COALESCE($14, queued) WHERE id = $15";
+     queued_at = COALESCE($13, queued_at), queued = COALESCE($14, queued), \
+     transferred_to = COALESCE($15, transferred_to) WHERE id = $16";

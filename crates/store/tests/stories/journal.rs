@@ -380,7 +380,20 @@ fn dialled(script: &mut Script, callee: Option<UserId>, to: &str) -> Vec<Entry<E
         facts.push(EventKind::Routed {
             trunk,
             device: None,
+            outside: None,
             snapshot,
+        });
+        // The agent hands the client to a number outside, by another trunk.
+        facts.push(EventKind::Routed {
+            trunk: TrunkId(8),
+            device: None,
+            outside: Some("+74957654321".to_owned()),
+            snapshot: DialogSnapshot::default(),
+        });
+        facts.push(EventKind::TransferredOut {
+            from: agent,
+            number: "+74957654321".to_owned(),
+            snapshot: DialogSnapshot("handed out".to_owned()),
         });
     }
     facts.push(EventKind::Ended {
@@ -412,7 +425,7 @@ async fn a_call_to_a_client_stands_in_the_clients_history_and_one_to_a_colleague
     let open = store.open_calls().await.unwrap();
     assert_eq!(
         open[0].snapshot,
-        Some(DialogSnapshot("routed".to_owned())),
+        Some(DialogSnapshot("handed out".to_owned())),
         "what a restart needs"
     );
     store.append(vec![ended]).await.unwrap();
@@ -423,6 +436,7 @@ async fn a_call_to_a_client_stands_in_the_clients_history_and_one_to_a_colleague
         ("101", "+79160000001")
     );
     assert_eq!((call.trunk, call.line), (Some(TrunkId(9)), Some(line)));
+    assert_eq!(call.transferred_to.as_deref(), Some("+74957654321"));
     assert_eq!(call.client.person, Some(client.id));
     assert_eq!(
         (call.agent, call.cause.as_deref()),
