@@ -26,6 +26,8 @@ case "$wanted" in
   test)
     need sipp sip-tester
     need baresip baresip
+    need linphonec linphone-cli
+    [[ -x /usr/sbin/kamailio ]] || missing+=(kamailio)
     need ffprobe ffmpeg
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     ;;
@@ -50,6 +52,10 @@ if ((${#missing[@]})); then
   fi
   apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends install "${missing[@]}")
   "${apt[@]}" || { "${as_root[@]}" apt-get update; "${apt[@]}"; }
+  # Tests start their own; the service of the package would take port 5060 of every address.
+  if [[ " ${missing[*]} " == *" kamailio "* && -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl disable --now kamailio
+  fi
   rust_is_new_enough || { echo "cargo $(cargo --version) is older than 1.$oldest_rust" >&2; exit 1; }
 fi
 

@@ -58,7 +58,7 @@ impl Carrier {
 /// A port that is free for datagrams and connections, and the one above it: baresip wants both kinds, and listens for
 /// TLS one above the port it was told. Below the ports that the system gives to whoever asks for any, so that nobody
 /// takes it before baresip does.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id() as u16;
     let mut tried = (0..1_000).map(|_| {
@@ -75,7 +75,7 @@ fn free_port() -> u16 {
 }
 
 /// The words six times over: baresip hangs up when its file ends.
-fn write_often(words: &[i16], file: &Path) {
+pub(crate) fn write_often(words: &[i16], file: &Path) {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 8_000,

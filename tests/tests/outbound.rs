@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tests::{
     baresip::{AnswerMode, Baresip},
@@ -71,8 +72,11 @@ async fn agent_dials_a_client_whose_card_opens_and_whose_history_keeps_the_call(
     );
 }
 
+#[rstest]
+#[case::once("client_answers_behind_a_password")]
+#[case::again_for_an_old_nonce("client_answers_behind_a_nonce_that_ages")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sipp_as_the_telephone_company_knows_the_password_to_be_right() {
+async fn sipp_as_the_telephone_company_knows_the_password_to_be_right(#[case] scenario: &str) {
     let (company, gateway) = office(1).await;
     // SIPp would take the question whether the trunk is there for a call; the next one comes in a minute.
     let up = |trunks: &Value| {
@@ -83,7 +87,7 @@ async fn sipp_as_the_telephone_company_knows_the_password_to_be_right() {
     drop(gateway);
     let folder = tempfile::tempdir().unwrap();
     let gateway = company.daemon.address(4, 5060);
-    let client = Sipp::waiting("client_answers_behind_a_password", folder.path(), gateway);
+    let client = Sipp::waiting(scenario, folder.path(), gateway);
     let agent = company.dial(0, 20, "84951112233", Intent::patient());
     agent.wait_for_answer();
     agent.leave();

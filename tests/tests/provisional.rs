@@ -146,6 +146,23 @@ fn a_reliable_answer_without_prack_is_repeated_and_ends_the_call_after_64_t1() {
 }
 
 #[test]
+fn a_trunk_whose_early_media_is_not_wanted_only_rings() {
+    let mut centre = ready();
+    centre.change_directory(|directory| {
+        let outbound = directory.trunks[0].outbound.as_mut().unwrap();
+        outbound.terms.early_media = false;
+    });
+    let gateway = centre.phones.get_mut(&gateway_address(0)).unwrap();
+    gateway.habits.rings_reliably = true;
+    gateway.script.push_back(answers());
+    let caller = centre.dial(centre.now, 0, Dialled::Client(0), Intent::patient());
+    talks(&mut centre, caller);
+    assert_eq!(centre.callers[&caller].provisional, [100, 180]);
+    centre.leave(caller);
+    ends_well(&mut centre, caller, Outcome::HungUp);
+}
+
+#[test]
 fn a_reliable_183_of_the_trunk_gets_prack_and_its_description_counts() {
     let mut centre = ready();
     let gateway = centre.phones.get_mut(&gateway_address(0)).unwrap();

@@ -267,6 +267,41 @@ fn another_line_takes_the_calls_of_a_closed_office() {
 }
 
 #[test]
+fn a_key_leads_to_a_line_whose_office_is_closed() {
+    for (voicemail, ended) in [(None, Cause::Closed), (MESSAGES, Cause::MessageLeft)] {
+        let mut centre = company(answers(), |line, second| {
+            line.reception.menu = menu(&[('2', Destination::Line(LineId(2)))]);
+            second.office = Some(CLOSED);
+            second.reception.voicemail = voicemail;
+        });
+        let caller = call(&mut centre, presses(1, "2"));
+        assert_eq!(cause(&centre), (ended, true));
+        assert_eq!(offered_to(&centre), [0; 0]);
+        assert_eq!(centre.callers[&caller].outcome, Some(Outcome::Ended));
+        let received = facts(&centre)
+            .into_iter()
+            .filter_map(|(_, kind)| match kind {
+                EventKind::Received { line, closed, .. } => Some((line, closed)),
+                _ => None,
+            });
+        let received: Vec<(LineId, bool)> = received.collect();
+        assert_eq!(received, [(LineId(1), false), (LineId(2), true)]);
+    }
+}
+
+#[test]
+fn a_key_leads_to_a_closed_office_whose_calls_another_line_takes() {
+    let mut centre = company(answers(), |line, second| {
+        line.reception.menu = menu(&[('2', Destination::Line(LineId(2)))]);
+        second.office = Some(CLOSED);
+        second.reception.closed_line = Some(line.id);
+    });
+    call(&mut centre, presses(1, "2"));
+    // Back at the first line the caller is asked again, presses nothing, and comes to its agents.
+    assert_eq!(offered_to(&centre), [1]);
+}
+
+#[test]
 fn offices_that_send_calls_to_each_other_let_go_of_the_caller() {
     let mut centre = company(answers(), |line, second| {
         (line.office, second.office) = (Some(CLOSED), Some(CLOSED));

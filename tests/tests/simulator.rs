@@ -8,6 +8,7 @@ use std::{
 };
 
 use call::{Cause, EventKind};
+use model::{CallId, Rule};
 use tests::sim::{Centre, invariants::violations};
 
 /// How many seeds every run tries.
@@ -18,6 +19,7 @@ const WANTED: &[&str] = &[
     "a result told twice",
     "call.dialled",
     "call.identified",
+    "call.parked",
     "call.queued",
     "call.received",
     "call.routed",
@@ -35,6 +37,7 @@ const WANTED: &[&str] = &[
     "ended: crash",
     "ended: declined",
     "ended: hung_up",
+    "ended: left_while_parked",
     "ended: media_failed",
     "ended: media_timeout",
     "ended: message_left",
@@ -49,6 +52,8 @@ const WANTED: &[&str] = &[
     "ended: waited_too_long",
     "menu.chosen",
     "message.started",
+    "an echo",
+    "not retrieved",
     "offer ended: Busy",
     "offer ended: CallerGone",
     "offer ended: Declined",
@@ -57,6 +62,7 @@ const WANTED: &[&str] = &[
     "recording.paused",
     "recording.ready",
     "recording.resumed",
+    "retrieved",
 ];
 
 fn number(variable: &str) -> Option<u64> {
@@ -80,6 +86,12 @@ fn told(centre: &Centre) -> Told {
                 missed: false,
                 ..
             } => "ended: transferred after a talk".to_owned(),
+            EventKind::Offered {
+                rule: Rule::NotRetrieved,
+                ..
+            } => "not retrieved".to_owned(),
+            EventKind::Transferred { .. } if came(centre, event.call) => "retrieved".to_owned(),
+            EventKind::Dialled { to, .. } if to == "*43" => "an echo".to_owned(),
             EventKind::Ended { cause, .. } => format!("ended: {}", cause.name()),
             kind => kind.name().to_owned(),
         });
@@ -91,6 +103,21 @@ fn told(centre: &Centre) -> Told {
         conversations: centre.plane.bridges.len(),
         facts,
     }
+}
+
+/// Somebody came for the parked client of this call.
+fn came(centre: &Centre, call: CallId) -> bool {
+    let mut journal = centre.world.journal.iter();
+    journal.any(|it| {
+        let came = matches!(
+            it.kind,
+            EventKind::Offered {
+                rule: Rule::Retrieved { .. },
+                ..
+            }
+        );
+        came && it.call == call
+    })
 }
 
 fn story(seed: u64, talkative: bool) -> Result<Told, String> {

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use model::{TrunkCode, TrunkId};
+use model::{TrunkCode, TrunkId, VoiceCodec};
 use serde_json::json;
 use tests::{
     company::Company,
@@ -122,6 +122,73 @@ fn a_password_that_is_refused_twice_is_said_to_be_wrong() {
     becomes(&mut centre, TrunkCode::PasswordRefused);
     assert_eq!(registers(&centre).len(), 2);
     becomes(&mut centre, TrunkCode::Registered);
+}
+
+#[test]
+fn a_proxy_that_asks_by_sha_256_and_a_registrar_behind_it_both_get_their_answer() {
+    let asked = r#"Digest realm="proxy", nonce="x", algorithm=SHA-256, qop="auth""#;
+    let mut centre = registering(&[(407, "Proxy-Authenticate", asked)]);
+    centre.change_directory(|directory| {
+        let outbound = directory.trunks[0].outbound.as_mut().unwrap();
+        outbound.terms.auth_user = Some("login-7".to_owned());
+    });
+    becomes(&mut centre, TrunkCode::Registered);
+    let registers = registers(&centre);
+    let answer = registers[1].message.text("Proxy-Authorization");
+    assert!(
+        answer.contains(r#"username="login-7""#) && answer.contains("algorithm=SHA-256"),
+        "{answer}"
+    );
+    let response = answer.split("response=\"").nth(1).unwrap();
+    assert_eq!(response.find('"'), Some(64), "{answer}");
+    let both = &registers.last().unwrap().message;
+    assert!(both.header("Authorization").is_some() && both.header("Proxy-Authorization").is_some());
+}
+
+#[test]
+fn calls_take_the_way_that_the_registrar_names() {
+    let route = "<sip:edge.provider.example;lr>";
+    let mut centre = registering(&[(200, "Service-Route", route)]);
+    becomes(&mut centre, TrunkCode::Registered);
+    centre.dial(centre.now, 0, Dialled::Client(0), Intent::patient());
+    let until = centre.now + Duration::from_secs(20);
+    assert!(centre.run(until, |centre| {
+        !sent(centre, gateway_address(0), "INVITE").is_empty()
+    }));
+    let invite = &sent(&centre, gateway_address(0), "INVITE")[0].message;
+    assert_eq!(invite.text("Route"), route);
+}
+
+#[test]
+fn a_trunk_hears_who_we_are_and_what_we_speak_as_its_terms_say() {
+    let mut centre = Centre::calm(1, 1);
+    centre.change_directory(|directory| {
+        let terms = &mut directory.trunks[0].outbound.as_mut().unwrap().terms;
+        terms.from_user = Some("contract-12".to_owned());
+        terms.from_domain = Some("office.example".to_owned());
+        terms.auth_user = Some("login-7".to_owned());
+        terms.codecs = vec![VoiceCodec::Pcmu];
+    });
+    let gateway = centre.phones.get_mut(&gateway_address(0)).unwrap();
+    gateway.challenges = true;
+    let caller = centre.dial(centre.now, 0, Dialled::Client(0), Intent::patient());
+    let until = centre.now + Duration::from_secs(20);
+    assert!(centre.run(until, |centre| {
+        sent(centre, gateway_address(0), "INVITE").len() == 2
+    }));
+    let invite = &sent(&centre, gateway_address(0), "INVITE")[1].message;
+    let from = invite.text("From");
+    assert!(from.contains("<sip:contract-12@office.example>"), "{from}");
+    let answer = invite.text("Proxy-Authorization");
+    assert!(answer.contains(r#"username="login-7""#), "{answer}");
+    let media = invite.body.lines().find(|line| line.starts_with("m=audio"));
+    let media = media.unwrap();
+    assert!(
+        media.contains("RTP/AVP 0 ") && !media.contains(" 8"),
+        "{media}"
+    );
+    centre.leave(caller);
+    centre.run_until_quiet();
 }
 
 #[test]

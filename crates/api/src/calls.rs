@@ -15,6 +15,7 @@ use crate::{
     body::{Params, Path},
     clients::ClientFields,
     moment::Moment,
+    parked::{ParkedView, ParkingView},
     problem::Problem,
     resource::{self, Items},
     rights,
@@ -71,6 +72,8 @@ struct CallView {
     /// The number outside to which an agent handed the conversation.
     transferred_to: Option<String>,
     recording: Option<RecordingView>,
+    /// Where the client is parked at the moment.
+    parked: Option<ParkedView>,
 }
 
 /// The recording of a conversation.
@@ -213,6 +216,7 @@ impl From<Call> for CallView {
             talk_ms: call.talk_ms,
             wait_ms: call.wait_ms,
             missed: call.missed,
+            parked: call.parked.map(ParkedView::from),
             transferred_to: call.transferred_to,
             recording: call
                 .recording
@@ -302,6 +306,8 @@ struct RouteView {
     offers: Vec<OfferView>,
     /// The queue, if the caller had to wait.
     queued: Option<QueuedView>,
+    /// Where the client was parked, in order.
+    parkings: Vec<ParkingView>,
     /// The last decision, if it found nobody (else).
     #[schema(value_type = Option<Object>)]
     exhausted: Option<Explanation>,
@@ -403,6 +409,7 @@ impl From<Route> for RouteView {
                 priority: queued.priority,
                 explanation: queued.explanation,
             }),
+            parkings: route.parkings.into_iter().map(Into::into).collect(),
             exhausted: route.exhausted,
         }
     }

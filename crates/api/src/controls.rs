@@ -122,13 +122,24 @@ async fn resume_recording(
     carry_out(&state, &identity, id, Act::ResumeRecording).await
 }
 
-async fn carry_out(
+/// Does something with a call that the user may see.
+pub(crate) async fn carry_out(
     state: &ApiState,
     identity: &Identity,
     call: CallId,
     act: Act,
 ) -> Result<StatusCode, Problem> {
     rights::see_call(state, identity, call).await?;
+    order(state, identity, call, act).await
+}
+
+/// The same with a call that the user was found to have to do with.
+pub(crate) async fn order(
+    state: &ApiState,
+    identity: &Identity,
+    call: CallId,
+    act: Act,
+) -> Result<StatusCode, Problem> {
     if state.base.calls().read(call).await?.ended_at.is_some() {
         return Err(problem(ControlRefused::Over));
     }
@@ -174,6 +185,14 @@ fn problem(refused: ControlRefused) -> Problem {
         ControlRefused::ColleagueAway => {
             Problem::refused("none of the colleague's telephones can be reached")
         }
+        ControlRefused::NoPlace => Problem::refused("every place is taken; try again in a moment"),
+        ControlRefused::NotParked => {
+            Problem::refused("the client is not parked, or somebody is taking them at this moment")
+        }
+        ControlRefused::InCall => Problem::refused("you are in a call, or are offered one"),
+        ControlRefused::NoTelephone => Problem::refused(
+            "you have no telephone that can be rung; it takes a short number and a registered telephone",
+        ),
         ControlRefused::NotRecorded => Problem::refused(
             "nothing is recorded: the line is not, or the conversation has not begun",
         ),

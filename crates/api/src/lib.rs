@@ -30,6 +30,7 @@ pub mod openapi;
 pub mod orders;
 pub mod organisations;
 pub mod origin;
+pub mod parked;
 pub mod password;
 mod pending;
 pub mod persons;

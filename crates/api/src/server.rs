@@ -20,7 +20,7 @@ use crate::{
     listener::{Bounded, Peer},
     notes, obligations, offices,
     openapi::{self, Document},
-    orders, organisations, persons,
+    orders, organisations, parked, persons,
     problem::Problem,
     recordings, rights, session, tasks, trunks, users,
 };
@@ -45,6 +45,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(calls::router())
         .merge(orders::router())
         .merge(controls::router())
+        .merge(parked::router())
         .merge(recordings::router())
         .merge(interactions::router())
         .merge(agents::router())

@@ -47,7 +47,7 @@ impl TrunkStates {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ShownState {
     /// `registering`, `registered`, `password_refused`, `unreachable` or `refused` where we register; `up` or `down` where
-    /// we only ask whether the trunk is there; `unknown` where nothing was heard yet or calls do not leave by it.
+    /// we only ask whether the trunk is there; `name_not_found` where the name of its proxy has no address; `unknown` where nothing was heard yet or calls do not leave by it.
     #[schema(value_type = String, example = "registered")]
     pub code: TrunkCode,
     /// Since when; none while nothing is known.

@@ -1,7 +1,5 @@
 //! Connections to telephone companies.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json,
     extract::State,
@@ -11,7 +9,10 @@ use axum::{
 use crm::{Record, TrunkData, TrunkFilter};
 use garde::Validate;
 use ipnet::IpNet;
-use model::{CallerId, Credentials, NumberFormat, TrunkId, TrunkOutbound};
+use model::{
+    CalledIn, CallerId, Credentials, NumberFormat, Proxy, TrunkId, TrunkOutbound, TrunkTerms,
+    VoiceCodec,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -41,7 +42,7 @@ pub struct TrunkFields {
     pub name: String,
     /// Where its signalling comes from: addresses or networks such as `203.0.113.0/24`.
     ///
-    /// A trunk that registers may leave it out: calls from its proxy's address are its own.
+    /// A trunk that registers, or whose proxy has a name, may leave it out: calls from its proxy's addresses are its own.
     #[serde(default)]
     #[garde(length(max = 64), custom(named_somewhere(&self.outbound)))]
     #[schema(value_type = Vec<String>)]
@@ -55,6 +56,12 @@ pub struct TrunkFields {
     #[serde(default)]
     #[garde(skip)]
     pub trusted_identity: bool,
+    /// Where it says which of our numbers is called: `automatic` (the request URI; where we register, To first),
+    /// `request_uri`, `to`, or a field as in `header:P-Called-Party-ID`.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = String, example = "automatic")]
+    pub called_number: CalledIn,
     /// Most simultaneous calls; none for no limit of its own.
     #[serde(default)]
     #[garde(range(min = 1))]
@@ -69,10 +76,12 @@ pub struct TrunkFields {
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutboundFields {
-    /// Where its INVITEs go: address and port, such as `203.0.113.7:5060`.
+    /// Where its INVITEs go: an address with or without port, such as `203.0.113.7:5060`, or a name that is looked up in
+    /// the DNS (RFC 3263), such as `sip.provider.example`; with `;transport=tcp` or `tls` behind it if need be. Calls from
+    /// where the name leads are the trunk's own.
     #[garde(skip)]
-    #[schema(value_type = String, example = "203.0.113.7:5060")]
-    pub proxy: SocketAddr,
+    #[schema(value_type = String, example = "sip.provider.example")]
+    pub proxy: Proxy,
     /// Of several trunks the lowest is tried first, the next one when it fails.
     #[serde(default)]
     #[garde(skip)]
@@ -111,18 +120,43 @@ pub struct OutboundFields {
     #[serde(default = "model::records::default_register_secs")]
     #[garde(range(min = 60, max = 3600))]
     pub register_secs: u32,
+    /// User name in answers to challenges, if it is not `user`.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 100), inner(custom(is_plain)))]
+    pub auth_user: Option<String>,
+    /// User of From; none for our number, or for `user` where the number stands elsewhere.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 100), inner(custom(is_plain)))]
+    pub from_user: Option<String>,
+    /// Host of From; none for `domain`.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 253), inner(custom(is_host)))]
+    pub from_domain: Option<String>,
+    /// Whether the agent hears what comes before the answer, such as announcements; otherwise our own ringing.
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    pub early_media: bool,
+    /// Codecs that may be used, the preferred one first: `pcma`, `pcmu`; none for all.
+    #[serde(default)]
+    #[garde(length(max = 2))]
+    #[schema(value_type = Vec<String>, example = json!(["pcma", "pcmu"]))]
+    pub codecs: Vec<VoiceCodec>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn named_somewhere<'a>(
     outbound: &'a Option<OutboundFields>,
 ) -> impl FnOnce(&[Network], &()) -> garde::Result + 'a {
     move |networks, _| {
-        let registers = outbound.as_ref().is_some_and(|it| it.register);
-        if !networks.is_empty() || registers {
+        let named = |it: &OutboundFields| it.register || it.proxy.ip().is_none();
+        if !networks.is_empty() || outbound.as_ref().is_some_and(named) {
             return Ok(());
         }
         Err(garde::Error::new(
-            "must name at least one network, or the trunk must register",
+            "must name at least one network, or the trunk must register or have a proxy with a name",
         ))
     }
 }
@@ -165,6 +199,11 @@ impl From<TrunkOutbound> for OutboundFields {
             password: None,
             register: outbound.register,
             register_secs: outbound.register_secs,
+            auth_user: outbound.terms.auth_user,
+            from_user: outbound.terms.from_user,
+            from_domain: outbound.terms.from_domain,
+            early_media: outbound.terms.early_media,
+            codecs: outbound.terms.codecs,
         }
     }
 }
@@ -182,6 +221,13 @@ impl From<OutboundFields> for TrunkOutbound {
             credentials: fields.user.map(|user| Credentials { user, password }),
             register: fields.register,
             register_secs: fields.register_secs,
+            terms: TrunkTerms {
+                auth_user: fields.auth_user,
+                from_user: fields.from_user,
+                from_domain: fields.from_domain,
+                early_media: fields.early_media,
+                codecs: fields.codecs,
+            },
         }
     }
 }
@@ -226,6 +272,7 @@ impl Fields for TrunkFields {
             networks: data.networks.into_iter().map(Network).collect(),
             media_networks: data.media_networks.into_iter().map(Network).collect(),
             trusted_identity: data.trusted_identity,
+            called_number: data.called_in,
             most_calls: data.most_calls,
             outbound: data.outbound.map(Into::into),
         }
@@ -240,6 +287,7 @@ impl From<TrunkFields> for TrunkData {
             networks: plain(fields.networks),
             media_networks: plain(fields.media_networks),
             trusted_identity: fields.trusted_identity,
+            called_in: fields.called_number,
             most_calls: fields.most_calls,
             outbound: fields.outbound.map(Into::into),
         }
@@ -392,6 +440,45 @@ mod tests {
             trunk.validate().unwrap();
             assert!(trunk.outbound.is_some_and(|it| it.register), "{path:?}");
         }
+    }
+
+    #[test]
+    fn names_are_accepted_and_rubbish_is_refused() {
+        let trunk = |proxy: &str, more: &str| {
+            let outbound = format!(r#""proxy":"{proxy}","caller_number":"1""#);
+            let text = format!(r#"{{"name":"x","outbound":{{{outbound}}}{more}}}"#);
+            serde_json::from_str::<TrunkFields>(&text).map_err(|error| error.to_string())
+        };
+        for proxy in [
+            "sip.provider.example",
+            "provider.example:5080;transport=tcp",
+        ] {
+            let fields = trunk(proxy, "").unwrap();
+            fields.validate().unwrap();
+            assert_eq!(fields.outbound.unwrap().proxy.to_string(), proxy);
+        }
+        for proxy in [
+            "",
+            "sip:provider.example",
+            "203.0.113.256",
+            "a b",
+            "x;transport=ws",
+        ] {
+            let error = trunk(proxy, "").unwrap_err();
+            assert!(error.contains("expected an address or a name"), "{error}");
+        }
+        let place = trunk(
+            "x.example",
+            r#","called_number":"header:P-Called-Party-ID""#,
+        );
+        assert_eq!(
+            place.unwrap().called_number.to_string(),
+            "header:P-Called-Party-ID"
+        );
+        let error = trunk("x.example", r#","called_number":"from""#).unwrap_err();
+        assert!(error.contains("expected automatic"), "{error}");
+        // An address alone says nothing of who may call.
+        assert!(trunk("203.0.113.7", "").unwrap().validate().is_err());
     }
 
     #[test]

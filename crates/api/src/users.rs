@@ -71,6 +71,10 @@ pub struct UserFields {
     #[garde(skip)]
     #[schema(value_type = String, example = "national")]
     pub may_call: Reach,
+    /// Calls to the short number itself, by colleagues or from a menu, ring also while the user talks.
+    #[serde(default)]
+    #[garde(skip)]
+    pub call_waiting: bool,
     /// Id of the user who takes the calls of this user's clients whenever this user cannot; deputies never form a circle.
     #[serde(default)]
     #[garde(skip)]
@@ -110,6 +114,7 @@ impl Fields for UserFields {
             ring_timeout_secs: data.ring_timeout_secs,
             wrap_up_secs: data.wrap_up_secs,
             may_call: data.may_call,
+            call_waiting: data.call_waiting,
             deputy: data.deputy,
             password: None,
         }
@@ -128,6 +133,7 @@ impl From<UserFields> for UserData {
             ring_timeout_secs: fields.ring_timeout_secs,
             wrap_up_secs: fields.wrap_up_secs,
             may_call: fields.may_call,
+            call_waiting: fields.call_waiting,
             deputy: fields.deputy,
         }
     }

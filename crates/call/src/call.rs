@@ -10,8 +10,8 @@ use model::{
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
     Origin, Outbound, Output, Party, conference::Conference, conversation::millis, ledger::Ledger,
-    offer::Offer, outside::Outside, placing::Placing, probe, reception::Reception,
-    recording::Recording, transfer::Transfer, waiting::Stay,
+    offer::Offer, outside::Outside, parking::Parking, placing::Placing, probe,
+    reception::Reception, recording::Recording, transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
@@ -28,6 +28,16 @@ pub(crate) enum State {
         until: Duration,
     },
     Choosing {
+        until: Duration,
+    },
+    /// A place for the client is asked for.
+    Parking,
+    /// The client waits there.
+    Parked {
+        until: Duration,
+    },
+    /// The caller hears itself.
+    Echoing {
         until: Duration,
     },
     /// The caller leaves a message.
@@ -99,6 +109,8 @@ pub struct Call {
     pub(crate) transfer: Option<Transfer>,
     /// A third party.
     pub(crate) conference: Conference,
+    /// The client is parked meanwhile.
+    pub(crate) parking: Option<Parking>,
     /// It goes to a number outside.
     pub(crate) outside: Option<Outside>,
     pub(crate) explanation: Arc<Explanation>,
@@ -216,7 +228,7 @@ impl Call {
         matches!(self.state, State::Ending { .. })
     }
 
-    fn new(id: CallId, origin: Origin, arrived_at: Utc) -> Self {
+    pub(crate) fn new(id: CallId, origin: Origin, arrived_at: Utc) -> Self {
         Self {
             id,
             origin,
@@ -228,6 +240,7 @@ impl Call {
             talker: None,
             transfer: None,
             conference: Conference::default(),
+            parking: None,
             outside: None,
             explanation: Arc::default(),
             ring_timeout: Duration::ZERO,
@@ -270,7 +283,7 @@ impl Call {
         let client = match &self.origin {
             Origin::Inbound(_) | Origin::Recovered => leg == LegNo::CALLER,
             Origin::Outbound(_) => self.placing.leg() == Some(leg),
-            Origin::Internal(_) => false,
+            Origin::Internal(_) | Origin::Echo(_) => false,
         };
         if client { Party::Client } else { Party::Agent }
     }
@@ -287,6 +300,7 @@ impl Call {
             | State::Farewell { until, .. }
             | State::Telling { until }
             | State::Choosing { until }
+            | State::Echoing { until }
             | State::Message { until } => Some(until),
             State::Waiting => self.stay.map(Stay::next_wake),
             _ => None,
@@ -296,6 +310,7 @@ impl Call {
             ring,
             self.probes.next_wake(),
             self.recording.next_wake(),
+            self.parking_wake(),
         ]
         .into_iter()
         .flatten()
@@ -319,7 +334,9 @@ impl Call {
                 choice,
                 explanation,
                 qualified,
+                beside,
             } => {
+                let choice = choice.map(|choice| (choice, beside));
                 self.decided(context, choice, explanation, qualified);
             }
             Input::Prepared { legs, snapshot } => self.prepared(context, legs, snapshot),
@@ -350,6 +367,13 @@ impl Call {
                 elsewhere,
             } => self.refused(context, leg, cause, elsewhere),
             Input::Transfer { leg, to } => self.transfer(context, leg, to),
+            Input::Park(leg) => self.park(leg, false),
+            Input::MayPark {
+                place,
+                keep,
+                snapshot,
+            } => self.may_park(context, place, keep, snapshot),
+            Input::Retrieved(picker) => self.retrieved(context, picker),
             Input::Ordered(ordered) => self.ordered(context, ordered),
             Input::PickedUp(picker) => self.picked_up(context, picker),
             Input::Join { leg, joining } => self.join(context, leg, joining),
@@ -395,6 +419,7 @@ impl Call {
             _ => {
                 self.waited(context);
                 self.received(context);
+                self.stayed(context);
             }
         }
         while let Some(step) = self.probes.step(context.now.mono) {
@@ -440,7 +465,7 @@ impl Call {
                 to: inbound.to.clone(),
                 caller: Arc::clone(&self.caller),
             }],
-            Origin::Outbound(_) | Origin::Internal(_) => self.own_beginning(),
+            Origin::Outbound(_) | Origin::Internal(_) | Origin::Echo(_) => self.own_beginning(),
             Origin::Recovered => Vec::new(),
         }
     }

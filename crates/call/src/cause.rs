@@ -69,11 +69,13 @@ pub enum Cause {
     Closed,
     /// The caller left a message.
     MessageLeft,
+    /// The client hung up while parked.
+    LeftWhileParked,
 }
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -96,6 +98,7 @@ impl Cause {
         Self::Conference,
         Self::Closed,
         Self::MessageLeft,
+        Self::LeftWhileParked,
     ];
 
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
@@ -110,7 +113,8 @@ impl Cause {
             | Self::CallBackWanted
             | Self::WaitedTooLong
             | Self::Closed
-            | Self::MessageLeft => 480,
+            | Self::MessageLeft
+            | Self::LeftWhileParked => 480,
             Self::Declined => 603,
             Self::NoSuchNumber => 404,
             Self::Unreachable => 502,
@@ -145,6 +149,7 @@ impl Cause {
             Self::Conference => "conference",
             Self::Closed => "closed",
             Self::MessageLeft => "message_left",
+            Self::LeftWhileParked => "left_while_parked",
         }
     }
 }
@@ -192,6 +197,7 @@ mod tests {
             Cause::Conference => 19,
             Cause::Closed => 20,
             Cause::MessageLeft => 21,
+            Cause::LeftWhileParked => 22,
         }
     }
 

@@ -37,6 +37,10 @@ pub enum Act {
     },
     /// End one's own part: hang up, decline, or end the whole call if one only leads.
     HangUp,
+    /// Put the client into a place, from which anybody takes them (T3).
+    Park,
+    /// Take the client out of the place: one's own telephones ring.
+    Retrieve,
     /// Record nothing until it is resumed, for words that are not to be kept (H4).
     PauseRecording,
     /// Record again.
@@ -66,6 +70,14 @@ pub enum ControlRefused {
     ColleagueAway,
     /// Nothing is recorded.
     NotRecorded,
+    /// Every place is taken.
+    NoPlace,
+    /// The client is not parked, or somebody is about to take them.
+    NotParked,
+    /// Whoever wants it is in a call, or is offered one.
+    InCall,
+    /// Whoever wants it has no telephone that can be rung.
+    NoTelephone,
 }
 
 /// An act that may be done, as the call is told of it.
@@ -80,6 +92,13 @@ pub enum Ordered {
     Conference {
         /// Who.
         to: UserId,
+    },
+    /// The client goes into a place.
+    Park,
+    /// The client comes out of it.
+    Retrieve {
+        /// To whom.
+        by: UserId,
     },
     /// Whoever ordered it leaves the call, or ends it.
     HangUp {
@@ -181,6 +200,12 @@ impl Call {
                 }
             }
             Ordered::Conference { to } => self.invite(context, to),
+            Ordered::Park => {
+                if let Some(bridge) = self.bridge() {
+                    self.park(bridge.agent, true);
+                }
+            }
+            Ordered::Retrieve { by } => self.retrieve(by),
             Ordered::HangUp { by } => self.hang_up(context, by),
             Ordered::Record { by, on } => self.record(context, by, on),
         }
@@ -217,11 +242,11 @@ impl Call {
 
     /// Ends the call whoever is in it.
     fn end_whole(&mut self, context: &mut Context<'_>) {
-        let talked = matches!(self.state, State::Talking { .. }) || self.transfer.is_some();
+        let talked = self.has_talk();
         let cause = match &self.origin {
             _ if talked => Cause::HungUp,
             Origin::Inbound(_) | Origin::Recovered => self.abandoned(Cause::Declined),
-            Origin::Outbound(_) | Origin::Internal(_) => {
+            Origin::Outbound(_) | Origin::Internal(_) | Origin::Echo(_) => {
                 if self.bridge().is_none() {
                     // The telephone that dialled learns it at once, as if it had given up itself.
                     self.outputs.push_back(Output::RejectCaller { status: 487 });

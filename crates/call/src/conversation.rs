@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use model::{RecordingGap, UserId};
 
 use crate::{
-    Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Output, Party, RecordingSummary,
+    Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, RecordingSummary,
     call::{Call, Context, State},
 };
 
@@ -16,7 +16,7 @@ impl Call {
     pub(crate) fn held(&mut self, context: &mut Context<'_>, leg: LegNo, held: bool) {
         let during_transfer = self.transfer.map(|transfer| transfer.bridge);
         let legs = match self.bridge().or(during_transfer) {
-            Some(bridge) => self.talking(bridge),
+            Some(bridge) => self.present(bridge),
             None if self.answered => vec![LegNo::CALLER],
             None => return,
         };
@@ -34,6 +34,15 @@ impl Call {
         }
         let by = self.party(leg);
         self.commit(context, vec![EventKind::Held { by, held }]);
+    }
+
+    /// The legs of a bridge without one that has left.
+    fn present(&self, bridge: Bridge) -> Vec<LegNo> {
+        let mut legs = self.talking(bridge);
+        if self.transfer.is_some() && self.transferor().is_none() {
+            legs.pop();
+        }
+        legs
     }
 
     /// Other legs talk now: whoever is on hold is asked for, and nobody else.
@@ -94,7 +103,9 @@ impl Call {
         if !self.is_open() {
             return;
         }
-        let talked = matches!(self.state, State::Talking { .. }) || self.transfer.is_some();
+        let talked = self.has_talk();
+        // Nothing is to be written down after a test of the telephone.
+        let wraps_up = talked && !matches!(self.origin, Origin::Echo(_));
         self.probes.stop();
         if self.recording.stop(context.now.mono) {
             self.outputs.push_back(Output::StopRecording);
@@ -118,7 +129,8 @@ impl Call {
                 explanation: Arc::clone(&self.explanation),
             });
         }
-        self.transfer = None;
+        let talked_until = self.talked_until(context.now.utc);
+        (self.transfer, self.parking) = (None, None);
         let talker = self.talker.take();
         let offered = self.offer.take().map(|offer| offer.agent);
         let guest = self.conference.agent();
@@ -130,7 +142,7 @@ impl Call {
         agents.dedup();
         for agent in agents {
             let took_part = [talker, guest, self.own_agent()].contains(&Some(agent));
-            self.free_agent(agent, talked && took_part);
+            self.free_agent(agent, wraps_up && took_part);
             self.effect(context, Effect::Release { agent });
         }
         let now = context.now.utc;
@@ -139,7 +151,7 @@ impl Call {
             cause,
             by,
             agent: self.last_offered,
-            talk_ms: started_at.map_or(0, |started| millis(now.since(started))),
+            talk_ms: started_at.map_or(0, |started| millis(talked_until.since(started))),
             wait_ms: millis(started_at.unwrap_or(now).since(self.arrived_at)),
             missed: !talked,
         });
@@ -152,6 +164,12 @@ impl Call {
         }
         let effect = self.commit(context, kinds);
         self.state = State::Ending { effect, reject };
+    }
+
+    /// A conversation runs, even if somebody waits for the other party in it.
+    pub(crate) fn has_talk(&self) -> bool {
+        let talks = matches!(self.state, State::Talking { .. } | State::Echoing { .. });
+        talks || self.transfer.is_some()
     }
 
     /// Lets go of every leg but the caller's.

@@ -27,7 +27,7 @@ impl Call {
             _ => None,
         };
         let wanted = match &self.transfer {
-            Some(transfer) => Some(self.conference.rule(transfer.wanted())),
+            Some(transfer) => transfer.wanted().map(|it| self.conference.rule(it)),
             None => dialled.map(|agent| (agent, Rule::Dialled)),
         };
         self.outputs.push_back(Output::Decide {
@@ -40,7 +40,7 @@ impl Call {
     pub(crate) fn decided(
         &mut self,
         context: &mut Context<'_>,
-        choice: Option<(UserId, Rule, Duration)>,
+        choice: Option<((UserId, Rule, Duration), bool)>,
         explanation: Arc<Explanation>,
         qualified: bool,
     ) {
@@ -48,8 +48,8 @@ impl Call {
             return;
         }
         self.explanation = explanation;
-        let Some((agent, rule, ring_timeout)) = choice else {
-            if self.transfer.is_some() {
+        let Some(((agent, rule, ring_timeout), beside)) = choice else {
+            if !self.seeks_anybody() {
                 return self.nobody_took_it(context);
             }
             if std::mem::take(&mut self.reception.asked_directly) {
@@ -70,6 +70,10 @@ impl Call {
         self.tried.push((agent, context.now.mono + REST));
         self.ring_timeout = ring_timeout;
         self.offer = Some(Offer::new(agent, rule, self.attempts));
+        if beside {
+            // The reservation is the first call's.
+            return self.reserved();
+        }
         let effect = self.effect(context, Effect::Reserve { agent });
         self.state = State::Reserving { effect };
     }
@@ -321,7 +325,7 @@ impl Call {
             Origin::Inbound(inbound) => inbound.service.recorded && !self.lacks_notice(),
             Origin::Outbound(outbound) => outbound.recorded && !self.lacks_notice(),
             Origin::Internal(internal) => internal.recorded,
-            Origin::Recovered => false,
+            Origin::Echo(_) | Origin::Recovered => false,
         }
     }
 

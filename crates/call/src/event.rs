@@ -264,6 +264,17 @@ pub enum EventKind {
         /// Who has the client from now on.
         stays: UserId,
     },
+    /// The client was put into a place, from which anybody may take them.
+    #[serde(rename = "call.parked")]
+    Parked {
+        /// By whom.
+        by: UserId,
+        /// The place.
+        place: u8,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
     /// A line receives the caller before anybody's telephone rings.
     #[serde(rename = "call.received")]
     Received {
@@ -419,6 +430,7 @@ impl EventKind {
             Self::ConferenceBegun { .. } => "conference.begun",
             Self::ConferenceJoined { .. } => "conference.joined",
             Self::ConferenceLeft { .. } => "conference.left",
+            Self::Parked { .. } => "call.parked",
             Self::TransferredOut { .. } => "call.transferred_out",
             Self::RouteExhausted { .. } => "route.exhausted",
             Self::Identified { .. } => "call.identified",

@@ -30,6 +30,8 @@ pub enum Origin {
     Outbound(Outbound),
     /// An agent called a colleague (T4).
     Internal(Internal),
+    /// An agent tries the telephone (T3).
+    Echo(Echo),
     /// Before a restart: only its end is left.
     Recovered,
 }
@@ -85,6 +87,19 @@ pub struct Internal {
     pub number: String,
     /// Conversations between colleagues are recorded.
     pub recorded: bool,
+}
+
+/// A telephone that wants to hear itself.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    /// Whose it is.
+    pub agent: UserId,
+    /// The agent's short number.
+    pub from: String,
+    /// The telephone.
+    pub device: DeviceId,
+    /// What it dialled.
+    pub code: String,
 }
 
 /// A leg to a telephone of an agent, prepared and not sent.
@@ -171,6 +186,8 @@ pub enum Input {
         explanation: Arc<Explanation>,
         /// Somebody is assigned or qualified at all.
         qualified: bool,
+        /// The agent is in another call, and has this one beside it.
+        beside: bool,
     },
     /// The answer to [`Output::Prepare`]: one leg for each telephone that can be reached.
     Prepared {
@@ -253,6 +270,19 @@ pub enum Input {
         /// To whom.
         to: Recipient,
     },
+    /// A party parks the client; see [`Call::may_transfer`](crate::Call::may_transfer).
+    Park(LegNo),
+    /// The answer to [`Output::Park`].
+    MayPark {
+        /// The place; none if all are taken.
+        place: Option<u8>,
+        /// How long the client may stay there.
+        keep: Duration,
+        /// What recovery needs.
+        snapshot: DialogSnapshot,
+    },
+    /// Somebody takes the parked client by dialling; see [`Call::waits_at`](crate::Call::waits_at).
+    Retrieved(Picker),
     /// A party leaves the conversation to a colleague who was asked before; see [`Call::may_transfer`](crate::Call::may_transfer).
     Join {
         /// Who leaves.
@@ -359,6 +389,8 @@ pub enum Words {
     CallBack,
     /// Nobody can answer; we shall call back.
     AllBusy,
+    /// Nobody can answer; the client may call again.
+    CallAgain,
     /// The line's greeting.
     Announcement,
     /// The conversation will be recorded.
@@ -373,6 +405,8 @@ pub enum Words {
     Message,
     /// We are closed; a message may be left after the tone.
     ClosedMessage,
+    /// Whoever hears that will hear themselves.
+    Echo,
 }
 
 impl Words {
@@ -456,6 +490,19 @@ pub enum Output {
     /// Send 200 to whoever picked the call up; answered by [`Input::LegAnswered`] before anything else, or
     /// [`Input::LegFailed`].
     AnswerLeg(LegNo),
+    /// Ask for a place to park the client in; answered by [`Input::MayPark`] before anything else.
+    Park,
+    /// Let a party hear music.
+    PlayMusic(LegNo),
+    /// Tell whoever parked the client in which place; [`Input::Said`] follows. What they say is not recorded any more.
+    TellPlace {
+        /// Who.
+        leg: LegNo,
+        /// The place.
+        place: u8,
+    },
+    /// Let a party hear itself.
+    Echo(LegNo),
     /// Send 180 to the caller.
     RelayRinging,
     /// Let an agent whose telephone is answered hear that the client's rings.

@@ -13,6 +13,7 @@ mod consultation;
 pub mod control;
 mod conversation;
 mod distribution;
+mod echo;
 pub mod effect;
 pub mod event;
 pub mod io;
@@ -20,6 +21,7 @@ mod ledger;
 mod mobile;
 mod offer;
 mod outside;
+mod parking;
 mod picking;
 mod placing;
 mod probe;
@@ -36,7 +38,7 @@ pub use control::{Act, Control, ControlRefused, Ordered};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};
 pub use io::{
-    AgentStep, Bridge, Consulted, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
+    AgentStep, Bridge, Consulted, Echo, Inbound, Input, Internal, Joining, LegNo, Origin, Outbound,
     Output, Placed, Ready, RecordingSummary, Turn, Words,
 };
 pub use picking::Picker;

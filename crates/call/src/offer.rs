@@ -42,6 +42,8 @@ pub(crate) struct Offer {
     pub(crate) agent: UserId,
     pub(crate) rule: Rule,
     pub(crate) attempt: u16,
+    /// Its agent dialled for it: nothing is rung.
+    pub(crate) dialled: bool,
     since: Duration,
     legs: Vec<OfferLeg>,
 }
@@ -52,6 +54,7 @@ impl Offer {
             agent,
             rule,
             attempt,
+            dialled: false,
             since: Duration::ZERO,
             legs: Vec::new(),
         }

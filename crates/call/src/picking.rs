@@ -37,24 +37,38 @@ impl Call {
     }
 
     pub(crate) fn picked_up(&mut self, context: &mut Context<'_>, picker: Picker) {
-        let Picker {
-            agent,
-            leg,
-            device,
-            snapshot,
-        } = picker;
         let Some((from, _)) = self.rings_at() else {
-            self.free_agent(agent, false);
-            return self.outputs.push_back(Output::DropLeg(leg));
+            self.free_agent(picker.agent, false);
+            return self.outputs.push_back(Output::DropLeg(picker.leg));
         };
         self.drop_device_legs(None);
         // They may be rung again if nothing comes of it.
         self.tried.retain(|(tried, _)| *tried != from);
         self.free_agent(from, false);
         self.effect(context, Effect::Release { agent: from });
+        let ended = EventKind::OfferEnded {
+            agent: from,
+            end: OfferEnd::PickedUp,
+        };
+        self.offer_to_dialler(context, picker, Rule::PickedUp { by: from }, vec![ended]);
+    }
+
+    /// Somebody who dialled a code is offered the call, and answered as soon as they have the card.
+    pub(crate) fn offer_to_dialler(
+        &mut self,
+        context: &mut Context<'_>,
+        picker: Picker,
+        rule: Rule,
+        mut facts: Vec<EventKind>,
+    ) {
+        let Picker {
+            agent,
+            leg,
+            device,
+            snapshot,
+        } = picker;
         // They have taken it, whatever the ledger says: the reservation only keeps others away.
         self.effect(context, Effect::Reserve { agent });
-        let rule = Rule::PickedUp { by: from };
         let considered = Considered {
             agent,
             rule,
@@ -72,26 +86,24 @@ impl Call {
             after: Duration::ZERO,
         }]);
         self.tried.push((agent, context.now.mono + REST));
-        let ended = EventKind::OfferEnded {
-            agent: from,
-            end: OfferEnd::PickedUp,
-        };
+        offer.dialled = true;
         let offered = self.offered_to(agent, self.attempts, rule, snapshot);
         self.attempts += 1;
         self.last_offered = Some(agent);
         self.offer = Some(offer);
-        let effect = self.commit(context, vec![ended, offered]);
+        facts.push(offered);
+        let effect = self.commit(context, facts);
         self.state = State::Offering { effect };
     }
 
-    /// The card is out: whoever picked the call up is answered instead of rung. False if nobody did.
+    /// The card is out: whoever dialled for the call is answered instead of rung. False if nobody did.
     pub(crate) fn answers_picker(&mut self, context: &Context<'_>) -> bool {
         let Some(offer) = &mut self.offer else {
             return false;
         };
-        let Rule::PickedUp { .. } = offer.rule else {
+        if !offer.dialled {
             return false;
-        };
+        }
         offer.begin(context.now.mono);
         let legs = offer.ring(context.now.mono);
         self.outputs.extend(legs.into_iter().map(Output::AnswerLeg));

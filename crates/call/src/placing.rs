@@ -47,6 +47,7 @@ impl Call {
         match &self.origin {
             Origin::Outbound(outbound) => Some(outbound.agent),
             Origin::Internal(internal) => Some(internal.agent),
+            Origin::Echo(echo) => Some(echo.agent),
             Origin::Inbound(_) | Origin::Recovered => None,
         }
     }
@@ -79,6 +80,10 @@ impl Call {
                     Some(it.callee),
                     Some(it.device),
                 )
+            }
+            Origin::Echo(it) => {
+                let (me, device) = (Some(it.agent), Some(it.device));
+                (it.agent, &it.from, &it.code, None, me, device)
             }
             Origin::Inbound(_) | Origin::Recovered => return Vec::new(),
         };

@@ -218,7 +218,7 @@ impl Call {
             return;
         }
         let Some(service) = self.service() else {
-            return;
+            return self.echo_admitted(context, snapshot);
         };
         let line = service.line;
         let received = received_at(service, None, snapshot);
@@ -231,6 +231,9 @@ impl Call {
 
     /// The journal knows: the caller is answered.
     pub(crate) fn admit(&mut self, context: &mut Context<'_>) {
+        if let Origin::Echo(_) = self.origin {
+            return self.echo_begins(context);
+        }
         self.answered = true;
         self.outputs.push_back(Output::AnswerCaller);
         self.go_on(context);
@@ -263,12 +266,17 @@ impl Call {
     /// Nobody can answer: the caller may leave a message, hears so, or is refused.
     pub(crate) fn nobody(&mut self, context: &mut Context<'_>, cause: Cause) {
         let voicemail = self.service().and_then(|service| service.voicemail);
+        // A conversation has one recording, and this one has begun.
+        let voicemail = voicemail.filter(|_| self.transfer.is_none());
         if let Some(voicemail) = voicemail {
             self.withdraw_offer(context);
             self.leave_queue();
             self.reception.deaf_until = context.now.mono + ECHO;
             self.reception.steps.push_back(Step::Message(voicemail));
             self.go_on(context);
+        } else if self.answered && self.transfer.is_some() {
+            // Nobody owes a call back to somebody who was talked with.
+            self.say_farewell(context, Words::CallAgain, (cause, Party::System));
         } else if self.answered {
             self.say_farewell(context, Words::AllBusy, (cause, Party::System));
         } else {
@@ -301,6 +309,7 @@ impl Call {
                 self.reception.noticed |= self.reception.step == Some(Step::Notice);
                 self.told_to_the_end(context);
             }
+            State::Echoing { .. } => self.outputs.push_back(Output::Echo(LegNo::CALLER)),
             State::Choosing { .. } if self.reception.keys.is_empty() => {
                 self.state = State::Choosing {
                     until: context.now.mono + CHOOSING,
@@ -326,6 +335,9 @@ impl Call {
                 Some(choice) => self.chosen(context, choice),
                 None => self.ask_again(context),
             },
+            State::Echoing { until } if until <= now => {
+                self.end(context, Cause::HungUp, Party::System);
+            }
             State::Message { until } if until <= now => self.message_taken(context, Party::System),
             _ => {}
         }
@@ -429,7 +441,7 @@ impl Call {
         let wanted = match &self.origin {
             Origin::Inbound(inbound) => inbound.service.recorded && inbound.service.notice,
             Origin::Outbound(outbound) => outbound.recorded && outbound.notice,
-            Origin::Internal(_) | Origin::Recovered => false,
+            Origin::Internal(_) | Origin::Echo(_) | Origin::Recovered => false,
         };
         wanted && !self.reception.noticed
     }

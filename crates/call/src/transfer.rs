@@ -35,6 +35,22 @@ pub(crate) struct Transfer {
     returning: bool,
     /// No telephone asked for it, so none is told how it goes.
     ordered: bool,
+    /// To whom in which case.
+    pub(crate) course: Course,
+}
+
+/// Whom a conversation that is under way may come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// The colleague it is handed to.
+    #[default]
+    HandedOver,
+    /// Whoever takes the parked client out of the place.
+    Fetched,
+    /// Whoever parked the client, since nobody came.
+    Unclaimed,
+    /// Anybody who is qualified, since they do not answer either.
+    Anybody,
 }
 
 impl Transfer {
@@ -47,7 +63,20 @@ impl Transfer {
             left: false,
             returning: false,
             ordered: false,
+            course: Course::HandedOver,
         }
+    }
+
+    pub(crate) fn from(self) -> UserId {
+        self.from
+    }
+
+    pub(crate) fn goes_to(&mut self, agent: UserId) {
+        self.to = Some(agent);
+    }
+
+    pub(crate) fn is_told_on_a_screen(self) -> bool {
+        self.ordered
     }
 
     /// It was ordered from a screen.
@@ -55,11 +84,16 @@ impl Transfer {
         self.ordered = true;
     }
 
-    /// Whom the call is offered to, and why.
-    pub(crate) fn wanted(self) -> (UserId, Rule) {
-        match self.to.filter(|_| !self.returning) {
-            Some(to) => (to, Rule::Transferred { by: self.from }),
-            None => (self.from, Rule::Returned { by: self.to }),
+    /// Whom the call is offered to, and why; none if that is for routing to say.
+    pub(crate) fn wanted(self) -> Option<(UserId, Rule)> {
+        let from = self.from;
+        let returned = Some((from, Rule::Returned { by: self.to }));
+        match (self.course, self.to.filter(|_| !self.returning)) {
+            (Course::HandedOver, Some(to)) => Some((to, Rule::Transferred { by: from })),
+            (Course::HandedOver, None) => returned,
+            (Course::Fetched, to) => Some((to?, Rule::Retrieved { by: from })),
+            (Course::Unclaimed, _) => Some((from, Rule::NotRetrieved)),
+            (Course::Anybody, _) => None,
         }
     }
 }
@@ -94,6 +128,7 @@ impl Call {
             left: false,
             returning: false,
             ordered: false,
+            course: Course::HandedOver,
         });
         self.offer = None;
         self.last_end = None;
@@ -133,7 +168,10 @@ impl Call {
             );
         }
         self.outputs.push_back(Output::DropLeg(leg));
-        self.outputs.push_back(Output::PlayRingback(client));
+        // Whoever is parked goes on hearing music.
+        if self.parking.is_none() {
+            self.outputs.push_back(Output::PlayRingback(client));
+        }
         self.release_talker(context);
     }
 
@@ -185,6 +223,8 @@ impl Call {
             client: transfer.bridge.client,
             agent: leg,
         };
+        self.leave_queue();
+        self.parking = None;
         let back = self.leave_to(context, transfer, bridge);
         self.outputs.push_back(Output::Agent {
             agent,
@@ -227,6 +267,9 @@ impl Call {
 
     /// No telephone of the colleague took it.
     pub(crate) fn nobody_took_it(&mut self, context: &mut Context<'_>) {
+        if self.stays_parked(context) {
+            return;
+        }
         let cause = self.last_end.map_or(Cause::Busy, Cause::from);
         self.transfer_failed(context, cause);
     }
@@ -265,6 +308,7 @@ impl Call {
             return false;
         };
         if leg == transfer.bridge.client {
+            let cause = self.left_place(cause);
             self.end(context, cause, by);
         } else if self.transferor() == Some(leg) {
             self.transferor_left(context, leg);

@@ -142,7 +142,9 @@ impl Call {
     /// A number or a client to be called back is known.
     fn offers_call_back(&self) -> bool {
         let known = !self.caller.number.is_empty() || !self.caller.matches.is_empty();
-        known && self.queue().is_some_and(|queue| queue.offers_call_back)
+        // Whoever has talked already is owed nothing, and nobody would call back.
+        let waits_first = known && self.transfer.is_none();
+        waits_first && self.queue().is_some_and(|queue| queue.offers_call_back)
     }
 
     pub(crate) fn say(&mut self, words: Words) {
@@ -232,6 +234,9 @@ impl Call {
 
     /// The last words were said.
     pub(crate) fn said(&mut self, context: &mut Context<'_>, leg: LegNo) {
+        if self.place_was_told(context, leg) {
+            return;
+        }
         let State::Farewell { until, cause, by } = self.state else {
             if leg == LegNo::CALLER {
                 self.told(context);

@@ -7,7 +7,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Audience, Page, PageRequest, Result};
+use crate::{Audience, Page, PageRequest, Parking, Result};
 
 /// Who began a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Call {
     pub recording: Option<Recording>,
     /// Where people paused the recording, in their order.
     pub pauses: Vec<RecordingPause>,
+    /// Where the client is parked at the moment.
+    pub parked: Option<Parking>,
 }
 
 /// The recording of a conversation.
@@ -217,6 +219,8 @@ pub struct Route {
     pub offers: Vec<Offer>,
     /// The queue, if the caller had to wait.
     pub queued: Option<Queued>,
+    /// Where the client was parked, in order.
+    pub parkings: Vec<Parking>,
     /// The last decision, if it found nobody (else).
     pub exhausted: Option<Explanation>,
 }
@@ -255,6 +259,9 @@ pub trait Calls: Send + Sync {
 
     /// Why it went where it went.
     async fn route(&self, id: CallId) -> Result<Route>;
+
+    /// Every client who is parked now, by place.
+    async fn parked(&self) -> Result<Vec<Parking>>;
 
     /// Who may see it.
     async fn audience(&self, id: CallId) -> Result<Audience>;

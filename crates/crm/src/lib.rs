@@ -24,6 +24,7 @@ pub mod obligation;
 pub mod office;
 pub mod organisation;
 pub mod page;
+pub mod parking;
 pub mod person;
 pub mod record;
 pub mod recording;
@@ -58,6 +59,7 @@ pub use obligation::{
 pub use office::{Office, OfficeData, OfficeFilter};
 pub use organisation::{Organisation, OrganisationData, OrganisationFilter};
 pub use page::{Page, PageRequest};
+pub use parking::Parking;
 pub use person::{Membership, Person, PersonData, PersonFilter};
 pub use record::{Record, Repository, Resource};
 pub use recording::{Mp3, Recordings, SoundFile, WavFile};

@@ -1,7 +1,7 @@
 //! Connections to telephone companies.
 
 use ipnet::IpNet;
-use model::{TrunkId, TrunkOutbound};
+use model::{CalledIn, TrunkId, TrunkOutbound};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, Resource};
@@ -20,6 +20,8 @@ pub struct TrunkData {
     pub media_networks: Vec<IpNet>,
     /// P-Asserted-Identity from it is believed (RFC 3325).
     pub trusted_identity: bool,
+    /// Where it says which number is called.
+    pub called_in: CalledIn,
     /// Most simultaneous calls; none for no limit of its own.
     pub most_calls: Option<u32>,
     /// How calls leave by it; none if it only brings calls.

@@ -54,6 +54,8 @@ pub struct UserData {
     pub wrap_up_secs: u32,
     /// How far the user may call.
     pub may_call: Reach,
+    /// Calls to the short number itself ring also while the user talks.
+    pub call_waiting: bool,
     /// Who takes the user's clients' calls whenever the user cannot (R6). Deputies never form a circle.
     pub deputy: Option<UserId>,
 }

@@ -328,6 +328,7 @@ impl<'a> Why<'a> {
                 Rule::Transferred { by }
                 | Rule::PickedUp { by }
                 | Rule::Conference { by }
+                | Rule::Retrieved { by }
                 | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
                 _ => None,
             },

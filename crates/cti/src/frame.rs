@@ -116,6 +116,10 @@ enum Body<'a> {
         agent: UserId,
         stays: UserId,
     },
+    Parked {
+        by: UserId,
+        place: u8,
+    },
     Held {
         by: Party,
         held: bool,
@@ -294,6 +298,10 @@ pub(crate) fn write(
         EventKind::ConferenceLeft { agent, stays } => Body::ConferenceLeft {
             agent: *agent,
             stays: *stays,
+        },
+        EventKind::Parked { by, place, .. } => Body::Parked {
+            by: *by,
+            place: *place,
         },
         EventKind::Held { by, held } => Body::Held {
             by: *by,

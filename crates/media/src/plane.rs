@@ -209,7 +209,13 @@ pub enum Command {
         /// What is heard after them, until `Stop`, `Join` or another order to play.
         then: AfterSounds,
     },
-    /// End a tone or sounds, without a report; nothing is sent until the next order.
+    /// Send the leg back what comes from it, voice and keys, until `Stop`, `Join` or an order to play. Ends a tone, sounds
+    /// and a bridge that it was in. The leg is watched for `RtpTimeout`, as if it were joined.
+    Echo {
+        /// Who hears itself.
+        leg: LegKey,
+    },
+    /// End a tone, sounds or an echo, without a report; nothing is sent until the next order.
     Stop {
         /// Who heard it.
         leg: LegKey,

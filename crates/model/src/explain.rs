@@ -46,6 +46,13 @@ pub enum Rule {
         /// At whom it rang.
         by: UserId,
     },
+    /// The agent took the client out of the place where a colleague had parked them (T3).
+    Retrieved {
+        /// Who parked them.
+        by: UserId,
+    },
+    /// The agent parked the client, and nobody took them out.
+    NotRetrieved,
     /// The colleague did not take it: the conversation comes back.
     Returned {
         /// Who did not; none if a number outside was called.

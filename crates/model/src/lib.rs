@@ -11,11 +11,13 @@ pub mod language;
 pub mod obligation;
 pub mod office;
 pub mod presence;
+pub mod proxy;
 pub mod queue;
 pub mod reception;
 pub mod records;
 pub mod time;
 pub mod trunk_state;
+pub mod trunk_terms;
 
 pub use caller::{CallerIdentity, CallerMatch, ClientRef, Flag};
 pub use explain::{Considered, Explanation, PassedOver, Rule, Verdict};
@@ -28,6 +30,7 @@ pub use language::Language;
 pub use obligation::ObligationEnd;
 pub use office::{Date, Holiday, Hours, Office, Opening, TimeOfDay, Weekday};
 pub use presence::{AgentChanged, AgentState, AwayReason};
+pub use proxy::{Carrier, NoProxy, Proxy, Target};
 pub use queue::{Overflow, Priority, Queue};
 pub use reception::{Choice, Destination, Menu, Reception, Voicemail};
 pub use records::{
@@ -37,3 +40,4 @@ pub use records::{
 };
 pub use time::{Now, Utc};
 pub use trunk_state::{TrunkCode, TrunkState};
+pub use trunk_terms::{CalledIn, NoPlace, TrunkTerms, VoiceCodec};

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallId, DeviceId, Language, LineId, Office, OfficeId, Queue, Reception, TrunkId, UserId, Utc,
+    CallId, CalledIn, DeviceId, Language, LineId, Office, OfficeId, Proxy, Queue, Reception,
+    TrunkId, TrunkTerms, UserId, Utc,
 };
 
 /// A user who answers calls.
@@ -27,6 +28,8 @@ pub struct Agent {
     pub wrap_up_secs: u32,
     /// How far the agent may call.
     pub may_call: Reach,
+    /// A call to the short number rings also while the agent talks.
+    pub call_waiting: bool,
 }
 
 /// How far a user may call (O1). Emergency numbers are always allowed.
@@ -134,6 +137,8 @@ pub struct Trunk {
     pub media_networks: Vec<IpNet>,
     /// P-Asserted-Identity from it is believed (RFC 3325).
     pub trusted_identity: bool,
+    /// Where it says which number is called.
+    pub called_in: CalledIn,
     /// Most simultaneous calls; none for no limit of its own.
     pub most_calls: Option<u32>,
     /// How calls leave by it; none if it only brings calls.
@@ -143,8 +148,9 @@ pub struct Trunk {
 /// How calls leave by a trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrunkOutbound {
-    /// Where its INVITEs go.
-    pub proxy: SocketAddr,
+    /// Where its INVITEs go. Where it is a name, calls from what the name means are the trunk's own, whether or not
+    /// `networks` names it.
+    pub proxy: Proxy,
     /// Of several trunks the lowest is tried first, the next one when it fails.
     pub priority: u8,
     /// Our number, as the called party is to see it.
@@ -164,6 +170,9 @@ pub struct TrunkOutbound {
     /// For how long we ask to be registered, in seconds.
     #[serde(default = "default_register_secs")]
     pub register_secs: u32,
+    /// What this company does differently.
+    #[serde(default)]
+    pub terms: TrunkTerms,
 }
 
 /// `register_secs` where nothing else is said.

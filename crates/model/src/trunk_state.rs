@@ -29,6 +29,8 @@ pub enum TrunkCode {
     PasswordRefused,
     /// No answer comes.
     Unreachable,
+    /// The name of the proxy has no address, or nobody could be asked for it.
+    NameNotFound,
     /// The provider answers with a refusal.
     Refused,
     /// It does not register, and answers when asked.
@@ -39,12 +41,13 @@ pub enum TrunkCode {
 
 impl TrunkCode {
     /// Every state, in the order of the declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Registering,
         Self::Registered,
         Self::PasswordRefused,
         Self::Unreachable,
+        Self::NameNotFound,
         Self::Refused,
         Self::Up,
         Self::Down,
@@ -54,7 +57,11 @@ impl TrunkCode {
     pub fn is_bad(self) -> bool {
         matches!(
             self,
-            Self::PasswordRefused | Self::Unreachable | Self::Refused | Self::Down
+            Self::PasswordRefused
+                | Self::Unreachable
+                | Self::NameNotFound
+                | Self::Refused
+                | Self::Down
         )
     }
 }

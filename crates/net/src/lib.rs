@@ -9,6 +9,7 @@ mod counters;
 pub mod limits;
 mod load;
 pub mod media;
+pub mod names;
 pub mod recorder;
 pub mod runner;
 mod sockets;

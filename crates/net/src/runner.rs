@@ -9,6 +9,7 @@ use std::{
 };
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
+use model::Carrier;
 use switch::{Input, Output, Switch, Transport};
 use thiserror::Error;
 use tokio::{
@@ -24,6 +25,7 @@ use crate::{
     counters::count,
     load::Load,
     media::{MediaEvents, MediaPlane},
+    names::{NameSettings, Names, Resolved},
     sockets::{self, Sockets},
     streams::{self, Arrival, Listener, StreamSettings, Streams, TlsSettings},
 };
@@ -87,6 +89,8 @@ pub struct Listen {
     pub certificates: TlsSettings,
     /// Limits and deadlines of connections.
     pub streams: StreamSettings,
+    /// Who is asked what names mean.
+    pub names: NameSettings,
 }
 
 /// The running thread.
@@ -133,6 +137,8 @@ impl Runner {
         let counters = Arc::new(RunnerCounters::default());
         // Microseconds since 1970: no life of the process opens a million connections a second.
         let first_flow = u64::try_from(clock::now().utc.micros()).unwrap_or(0);
+        let trusts = listen.certificates.trust.is_some();
+        let names = Names::start(listen.names, carriers(&addresses, trusts))?;
         let settings = (listen.streams, listen.certificates);
         let streams = Streams::start(listeners, first_flow, settings, Arc::clone(&counters))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -142,7 +148,7 @@ impl Runner {
             .spawn(move || {
                 let _guard = AbortOnPanic::new("switch");
                 let ended = runtime.block_on(async {
-                    Driver::new((sockets, streams), switch, doors, media, counted)?
+                    Driver::new((sockets, streams, names), switch, doors, media, counted)?
                         .run()
                         .await;
                     io::Result::Ok(())
@@ -179,6 +185,19 @@ impl Runner {
     }
 }
 
+/// What requests of ours can be sent by: a connection of ours needs somebody who listens, whose address it names.
+fn carriers(listening: &[(Transport, SocketAddr)], trusts: bool) -> Vec<Carrier> {
+    let by = |transport| listening.iter().any(|(it, _)| *it == transport);
+    let streams = by(Transport::Tcp) || by(Transport::Tls);
+    let all = [
+        (Carrier::Udp, by(Transport::Udp)),
+        (Carrier::Tcp, streams),
+        (Carrier::Tls, streams && trusts),
+    ];
+    let ours = all.into_iter().filter(|(_, can)| *can);
+    ours.map(|(carrier, _)| carrier).collect()
+}
+
 /// Whether there is more where that came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -191,6 +210,7 @@ enum Rest {
 struct Driver {
     sockets: Sockets,
     streams: Streams,
+    names: Names,
     switch: Switch,
     doors: Doors,
     media: MediaPlane,
@@ -201,7 +221,7 @@ struct Driver {
 
 impl Driver {
     fn new(
-        (sockets, streams): (Vec<std::net::UdpSocket>, Streams),
+        (sockets, streams, names): (Vec<std::net::UdpSocket>, Streams, Names),
         switch: Switch,
         doors: Doors,
         (media, media_events): (MediaPlane, MediaEvents),
@@ -210,6 +230,7 @@ impl Driver {
         Ok(Self {
             sockets: Sockets::new(sockets, Arc::clone(&counters))?,
             streams,
+            names,
             switch,
             doors,
             media,
@@ -261,6 +282,7 @@ impl Driver {
             media_events,
             sockets,
             streams,
+            names,
             ..
         } = self;
         let input = tokio::select! {
@@ -274,6 +296,7 @@ impl Driver {
             () = media_events.woken() => None,
             () = poll_fn(|context| sockets.poll_receive(context)) => None,
             () = streams.arrived() => None,
+            Resolved { proxy, places } = names.next() => Some(Input::Resolved { proxy, places }),
             () = &mut timer => None,
         };
         if let Some(input) = input {
@@ -298,6 +321,9 @@ impl Driver {
         }
         while let Ok(command) = self.doors.commands.try_recv() {
             self.handle(Input::Command(command));
+        }
+        while let Some(Resolved { proxy, places }) = self.names.pop() {
+            self.handle(Input::Resolved { proxy, places });
         }
         for n in 1..=MOST_ENDS_AT_ONCE {
             let Ok((id, end)) = self.doors.ends.try_recv() else {
@@ -337,6 +363,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
+        if let Input::Resolved { proxy, places } = &input {
+            self.streams.name(proxy, places);
+        }
         self.load.note(1);
         self.switch.handle(clock::now(), input);
     }
@@ -367,6 +396,7 @@ impl Driver {
                         }
                     }
                 }
+                Output::Names(names) => self.names.follow(names),
                 Output::WakeAt { at, .. } => return at,
             }
         }

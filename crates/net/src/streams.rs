@@ -10,9 +10,15 @@ mod opening;
 mod table;
 
 use std::{
-    collections::VecDeque, io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration,
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
 };
 
+use model::{Carrier, Proxy, Target};
 use switch::{Path, Transport};
 use tokio::{
     runtime::Builder,
@@ -105,7 +111,13 @@ struct Shared {
     tls: TlsSettings,
     counters: Arc<RunnerCounters>,
     arrivals: mpsc::Sender<Arrival>,
+    names: ServerNames,
 }
+
+/// Whose certificate is wanted at an address that a name led to (RFC 5922 §7.1).
+type ServerNames = Arc<Mutex<BTreeMap<SocketAddr, String>>>;
+/// So many are remembered; at the others the certificate has to name the address.
+const MOST_SERVER_NAMES: usize = 4_096;
 
 /// The end that the thread of the switch holds.
 pub(crate) struct Streams {
@@ -115,6 +127,7 @@ pub(crate) struct Streams {
     /// Taken from the queue and not handled yet.
     taken: VecDeque<Arrival>,
     counters: Arc<RunnerCounters>,
+    names: ServerNames,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,6 +145,7 @@ impl Streams {
             arrivals,
             taken: VecDeque::with_capacity(MOST_ARRIVALS_AT_ONCE),
             counters: Arc::clone(&counters),
+            names: ServerNames::default(),
             thread: None,
         };
         if listeners.is_empty() {
@@ -143,6 +157,7 @@ impl Streams {
             tls,
             counters,
             arrivals: sender,
+            names: Arc::clone(&streams.names),
         });
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
@@ -159,6 +174,16 @@ impl Streams {
         streams.orders = Some(orders);
         streams.thread = Some(thread);
         Ok(streams)
+    }
+
+    /// A name leads to these places: whoever answers there has to have its certificate.
+    pub(crate) fn name(&self, proxy: &Proxy, places: &[Target]) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in places.iter().filter(|it| it.carrier == Carrier::Tls) {
+            if names.len() < MOST_SERVER_NAMES || names.contains_key(&place.address) {
+                names.insert(place.address, proxy.host().to_owned());
+            }
+        }
     }
 
     /// Hands a message to its connection; false if there can be none.

@@ -76,7 +76,7 @@ pub(crate) struct General {
     pub default_region: Spanned<String>,
     /// Zone in which times are shown (IANA name).
     pub time_zone: Spanned<String>,
-    /// `ru` or `en`: language of the command line.
+    /// `ru` or `en`: language of the command line, and of prompts that belong to no line.
     pub language: Spanned<String>,
 }
 
@@ -202,6 +202,8 @@ pub(crate) struct Limits {
     pub sip_connections_per_address: usize,
     /// WebSocket clients at a time; beyond that 503.
     pub websockets: usize,
+    /// A parked client goes back to whoever parked them after so long.
+    pub parked_secs: Spanned<u32>,
 }
 
 impl Default for Limits {
@@ -212,6 +214,7 @@ impl Default for Limits {
             sip_connections: 4_096,
             sip_connections_per_address: 1_024,
             websockets: 4_096,
+            parked_secs: spanned(120),
         }
     }
 }
@@ -239,6 +242,8 @@ pub(crate) struct Checked {
     pub rtp_ports: RangeInclusive<u16>,
     /// What the others know us by.
     pub addresses: Addresses,
+    /// Who is asked what names mean; none for the system's.
+    pub resolvers: Vec<SocketAddr>,
     /// What is in `[media] prompts`.
     pub prompts: OwnPrompts,
 }
@@ -299,11 +304,18 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
     let http_listen = source.address(&config.http.listen)?;
     let rtp_ports = source.ports(&config.network.rtp_ports)?;
     let addresses = source.addresses(&config.network)?;
+    let resolvers = source.resolvers(&config.network)?;
     let prompts = source.prompts(config.media.prompts.as_ref())?;
     source.general(&config.general)?;
     source.realm(&config.sip.realm)?;
     source.session_expires(&config.sip.session_expires_secs)?;
     source.store(&config.store.url)?;
+    source.demand(
+        (10..=3_600).contains(config.limits.parked_secs.get_ref()),
+        &config.limits.parked_secs,
+        |secs| format!("parked_secs {secs} is out of range"),
+        "write 10 to 3600",
+    )?;
     let timeout = &config.media.rtp_timeout_secs;
     source.demand(
         (5..=3_600).contains(timeout.get_ref()),
@@ -321,6 +333,7 @@ fn check(file: &Path, text: &str, config: Config) -> Result<Checked, ConfigError
         http_listen,
         rtp_ports,
         addresses,
+        resolvers,
         prompts,
     })
 }
@@ -543,6 +556,10 @@ mod tests {
                 "F:2: /nowhere/prompts: there is neither a folder ru nor a folder en in it; put prompts",
             ),
             (
+                "[limits]\nparked_secs = 5\n",
+                "F:2: parked_secs 5 is out of range; write 10 to 3600",
+            ),
+            (
                 "[sip]\nsession_expires_secs = 60\n",
                 "F:2: session_expires_secs 60 is out of range; write 90 to 86400",
             ),
@@ -553,6 +570,10 @@ mod tests {
             (
                 "[network]\nlocal_networks = [\"10.0.0.0\"]\n",
                 "F:2: \"10.0.0.0\" is not a network; write it as 192.168.0.0/16",
+            ),
+            (
+                "[network]\nresolvers = [\"dns.example\"]\n",
+                "F:2: \"dns.example\" is not the address of a name server; write it as 192.0.2.53",
             ),
             ("[sip\n", "F:1: "),
         ];

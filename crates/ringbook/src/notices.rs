@@ -117,6 +117,10 @@ fn log_trunk(name: &str, state: Option<TrunkState>) {
             "no answer to the registration",
             "look at the proxy's address, at the firewall and at the provider's state",
         ),
+        TrunkCode::NameNotFound => (
+            "the name of its proxy is not found",
+            "look at the name, and at the name servers in [network] resolvers or /etc/resolv.conf",
+        ),
         TrunkCode::Refused => (
             "registration refused",
             "ask the provider about this status; the account may be blocked or registered elsewhere",

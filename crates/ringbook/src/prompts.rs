@@ -32,7 +32,7 @@ macro_rules! built_in {
 
 /// The prompts of `config/prompts/prompts.csv`.
 const BUILT_IN: &[(&str, &[u8])] = built_in! {
-    "queue-welcome" "queue-position" "queue-wait" "queue-callback" "callback-taken" "all-busy" "closed" "press-one"
+    "queue-welcome" "queue-position" "queue-wait" "queue-callback" "callback-taken" "all-busy" "call-again" "parked-place" "closed" "press-one"
     "recording-notice" "voicemail" "wrong-choice" "menu" "transferring" "echo-test" "goodbye"
     "number-0" "number-1" "number-2" "number-3" "number-4" "number-5" "number-6" "number-7" "number-8" "number-9"
     "number-10" "number-11" "number-12" "number-13" "number-14" "number-15" "number-16" "number-17" "number-18"

@@ -27,6 +27,7 @@ pub(crate) async fn warnings(checked: &Checked) -> Vec<String> {
     outside.map(|trunk| warning(&trunk)).collect()
 }
 
+/// A name is taken for one of the internet: nobody is asked for it here.
 fn is_outside(trunk: &Trunk) -> bool {
     let networks = trunk
         .networks
@@ -35,7 +36,7 @@ fn is_outside(trunk: &Trunk) -> bool {
     let proxy = trunk
         .outbound
         .as_ref()
-        .is_some_and(|it| is_public(it.proxy.ip()));
+        .is_some_and(|it| it.proxy.ip().is_none_or(is_public));
     networks || proxy
 }
 

@@ -20,6 +20,7 @@ use model::OpenCall;
 use net::{
     clock,
     media::{MediaPlane, MediaSettings},
+    names::NameSettings,
     recorder,
     runner::{Doors, Listen, Runner},
     streams::{StreamSettings, TlsSettings},
@@ -286,6 +287,9 @@ fn sip_listen(checked: &Checked) -> Result<Listen> {
         tcp: checked.sip_listen_tcp.clone(),
         tls: checked.sip_listen_tls.clone(),
         certificates,
+        names: NameSettings {
+            resolvers: checked.resolvers.clone(),
+        },
         streams: StreamSettings {
             most_connections: limits.sip_connections,
             most_per_address: limits.sip_connections_per_address,
@@ -310,9 +314,12 @@ fn settings(checked: &Checked) -> Settings {
         node: *checked.config.general.node.get_ref(),
         realm: checked.config.sip.realm.get_ref().clone(),
         region: checked.config.general.default_region.get_ref().clone(),
+        language: crate::cli::language_of(checked.config.general.language.get_ref())
+            .unwrap_or_default(),
         rtp_ports: checked.rtp_ports.clone(),
         addresses: checked.addresses.clone(),
         session_expires_secs: *checked.config.sip.session_expires_secs.get_ref(),
+        parked_for: Duration::from_secs((*checked.config.limits.parked_secs.get_ref()).into()),
         ..Settings::default()
     };
     settings.limits.calls = checked.config.limits.calls;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use anyhow::Result;
-use crm::{Base, Call, Offer, Queued, Reception, ReceptionStep, RecordingPause, Route};
+use crm::{Base, Call, Offer, Parking, Queued, Reception, ReceptionStep, RecordingPause, Route};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{
     AgentState, AwayReason, Considered, Destination, Explanation, LineId, PassedOver, Priority,
@@ -84,6 +84,7 @@ impl Names<'_> {
             .map(|entry| entry.agent)
             .chain(owners)
             .chain(chosen)
+            .chain(route.parkings.iter().map(|parking| parking.by))
             .chain(pauses.iter().map(|pause| pause.paused_by));
         let users: Vec<UserId> = users
             .filter(|user| !self.known.contains_key(user))
@@ -176,7 +177,11 @@ impl Tale<'_> {
             self.received(step);
         }
         let mut queued = route.queued.as_ref();
+        let mut parkings = route.parkings.iter().peekable();
         for offer in &route.offers {
+            while let Some(parking) = parkings.next_if(|it| it.at <= offer.offered_at) {
+                self.parked(parking);
+            }
             if let Some(queued) = queued.take_if(|queued| queued.at <= offer.offered_at) {
                 self.queued(queued);
             }
@@ -190,6 +195,9 @@ impl Tale<'_> {
         }
         if let Some(queued) = queued {
             self.queued(queued);
+        }
+        for parking in parkings {
+            self.parked(parking);
         }
         if let Some(exhausted) = &route.exhausted {
             self.say(2, "decision-last", &[]);
@@ -253,6 +261,15 @@ impl Tale<'_> {
         self.explanation(&queued.explanation);
     }
 
+    fn parked(&mut self, parking: &Parking) {
+        let facts = [
+            ("at", self.time(parking.at)),
+            ("place", parking.place.to_string()),
+            ("by", self.name(parking.by)),
+        ];
+        self.say(2, "parked", &facts);
+    }
+
     fn explanation(&mut self, explanation: &Explanation) {
         for entry in &explanation.considered {
             let line = format!(
@@ -309,6 +326,11 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-picked-up", &[("by", by)])
             }
+            Rule::Retrieved { by } => {
+                let by = self.name(by);
+                self.words.say("rule-retrieved", &[("by", by)])
+            }
+            Rule::NotRetrieved => self.words.say("rule-not-retrieved", &[]),
             Rule::Deputy { of, .. } => {
                 let of = self.name(of);
                 self.words.say("rule-deputy", &[("of", of)])

@@ -68,6 +68,7 @@ pub(crate) async fn carry_out(command: Command) -> Result<String> {
         ring_timeout_secs: 20,
         wrap_up_secs: 15,
         may_call: Reach::default(),
+        call_waiting: false,
         deputy: None,
     };
     let user = store

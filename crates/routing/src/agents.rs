@@ -12,6 +12,7 @@ use model::{
 
 use crate::{
     absence::Absences,
+    beside::Beside,
     index::{LineIndex, Skilled},
     machine::{self, Input, Phase, Target},
 };
@@ -28,7 +29,7 @@ pub struct Agents {
     /// Kept for every user, so that a phone may register before its user becomes an agent.
     registered: BTreeSet<UserId>,
     wrap_ups: BTreeSet<(Duration, UserId)>,
-    changes: VecDeque<AgentChanged>,
+    pub(crate) changes: VecDeque<AgentChanged>,
     /// Moving mean of the conversations that were.
     usual_talk: Option<Duration>,
 }
@@ -38,13 +39,13 @@ pub(crate) struct Entry {
     record: Agent,
     pub(crate) state: AgentState,
     /// When the state began.
-    since: Now,
+    pub(crate) since: Now,
     registered: bool,
     away: bool,
     absent: bool,
     wrap_up_until: Option<Duration>,
     /// Calls of the agent's own beside the one that the state names, such as a question to a colleague.
-    beside: Vec<CallId>,
+    pub(crate) beside: Vec<Beside>,
     /// Removed from the directory while a call has the agent.
     pub(crate) leaving: bool,
     skills: BTreeMap<LineId, u8>,
@@ -144,7 +145,7 @@ impl Agents {
             return;
         }
         if let Some(entry) = self.entries.get_mut(&agent) {
-            entry.beside.push(call);
+            entry.beside.push(Beside::own(call));
         }
     }
 
@@ -166,7 +167,9 @@ impl Agents {
 
     /// The agent took the call that reserved it or rings.
     pub fn talking(&mut self, now: Now, agent: UserId, call: CallId) {
-        self.apply(now, agent, Input::Talk, Some(call));
+        if !self.apply(now, agent, Input::Talk, Some(call)) {
+            self.takes_second(agent, call);
+        }
     }
 
     /// The agent's conversation goes on in another call, without a free moment in between.
@@ -178,8 +181,8 @@ impl Agents {
             entry.state = AgentState::Talking { call: to };
             entry.since = now;
             self.changes.push_back(entry.shown(agent));
-        } else if let Some(beside) = entry.beside.iter_mut().find(|it| **it == from) {
-            *beside = to;
+        } else if let Some(beside) = entry.beside.iter_mut().find(|it| it.call == from) {
+            beside.call = to;
         }
     }
 
@@ -190,7 +193,7 @@ impl Agents {
             return;
         };
         if entry.call() != Some(call) {
-            return entry.beside.retain(|beside| *beside != call);
+            return entry.beside.retain(|beside| beside.call != call);
         }
         if !entry.beside.is_empty() {
             return self.turn_to_next(now, agent);
@@ -291,6 +294,10 @@ impl Agents {
         self.changes.pop_front()
     }
 
+    pub(crate) fn entry_mut(&mut self, agent: UserId) -> Option<&mut Entry> {
+        self.entries.get_mut(&agent)
+    }
+
     pub(crate) fn entry(&self, agent: UserId) -> Option<&Entry> {
         self.entries.get(&agent)
     }
@@ -353,16 +360,6 @@ impl Agents {
         }
     }
 
-    /// The call that the state names is over, and another one of the agent's own runs.
-    fn turn_to_next(&mut self, now: Now, agent: UserId) {
-        if let Some(entry) = self.entries.get_mut(&agent) {
-            let call = entry.beside.remove(0);
-            entry.state = AgentState::Talking { call };
-            entry.since = now;
-            self.changes.push_back(entry.shown(agent));
-        }
-    }
-
     /// Takes one input through the table; true if there is a transition for it.
     fn apply(&mut self, now: Now, agent: UserId, input: Input, call: Option<CallId>) -> bool {
         let Some(entry) = self.entries.get_mut(&agent) else {
@@ -412,6 +409,10 @@ impl Entry {
         self.skills.contains_key(&line)
     }
 
+    pub(crate) fn takes_second_calls(&self) -> bool {
+        self.record.call_waiting && !self.leaving
+    }
+
     fn phase(&self) -> Phase {
         match self.state {
             AgentState::Available => Phase::Available,
@@ -452,7 +453,7 @@ impl Entry {
         }
     }
 
-    fn shown(&self, agent: UserId) -> AgentChanged {
+    pub(crate) fn shown(&self, agent: UserId) -> AgentChanged {
         AgentChanged {
             agent,
             since: self.since.utc,

@@ -31,6 +31,7 @@ fn record(user: i64) -> Agent {
         ring_timeout_secs: 20,
         wrap_up_secs: if user % 2 == 0 { WRAP_UP_SECS } else { 0 },
         may_call: model::Reach::National,
+        call_waiting: false,
     }
 }
 

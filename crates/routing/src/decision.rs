@@ -232,6 +232,7 @@ mod tests {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: model::Reach::National,
+                call_waiting: false,
             })
             .collect();
         let skills: Vec<Skill> = users()

@@ -7,6 +7,7 @@
 
 mod absence;
 pub mod agents;
+mod beside;
 mod decision;
 pub mod hours;
 mod index;

@@ -218,6 +218,7 @@ mod tests {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: Reach::National,
+                call_waiting: false,
             })
             .collect();
         let skills: Vec<Skill> = users()

@@ -7,7 +7,7 @@ CREATE TABLE users (
     name TEXT NOT NULL, name_fold TEXT NOT NULL,
     login TEXT NOT NULL, login_fold TEXT NOT NULL,
     short_number TEXT, role TEXT NOT NULL, language TEXT NOT NULL, away SMALLINT NOT NULL,
-    ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL, may_call TEXT NOT NULL,
+    ring_timeout_secs BIGINT NOT NULL, wrap_up_secs BIGINT NOT NULL, may_call TEXT NOT NULL, call_waiting SMALLINT NOT NULL,
     deputy BIGINT, password_hash TEXT
 );
 CREATE UNIQUE INDEX users_login ON users (login_fold) WHERE removed_at IS NULL;
@@ -64,7 +64,7 @@ CREATE UNIQUE INDEX offices_name ON offices (name_fold) WHERE removed_at IS NULL
 CREATE TABLE trunks (
     id BIGINT PRIMARY KEY, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, removed_at BIGINT,
     name TEXT NOT NULL, name_fold TEXT NOT NULL, networks TEXT NOT NULL, media_networks TEXT NOT NULL,
-    trusted_identity SMALLINT NOT NULL, most_calls BIGINT, outbound TEXT
+    trusted_identity SMALLINT NOT NULL, called_in TEXT NOT NULL, most_calls BIGINT, outbound TEXT
 );
 CREATE UNIQUE INDEX trunks_name ON trunks (name_fold) WHERE removed_at IS NULL;
 
@@ -166,6 +166,14 @@ CREATE INDEX offers_agent ON offers (agent, call_id);
 -- What callers were told and chose before anybody's telephone rang; the fact itself stands in the journal too.
 CREATE TABLE receptions (event_id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, at BIGINT NOT NULL, opens_at BIGINT, step TEXT NOT NULL);
 CREATE INDEX receptions_call ON receptions (call_id);
+
+-- Clients who were parked; without left_at they are so still, if their call runs.
+CREATE TABLE parkings (
+    event_id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, place BIGINT NOT NULL, agent BIGINT NOT NULL, parked_at BIGINT NOT NULL,
+    left_at BIGINT
+);
+CREATE INDEX parkings_call ON parkings (call_id);
+CREATE INDEX parkings_open ON parkings (call_id) WHERE left_at IS NULL;
 
 CREATE TABLE recordings (
     id BIGINT PRIMARY KEY, call_id BIGINT NOT NULL, file TEXT NOT NULL, started_at BIGINT NOT NULL,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use call::{Event, EventKind};
 use crm::{
-    Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, ReceptionStep, Recording,
-    RecordingPause, Result, Route,
+    Audience, Call, CallFilter, Calls, Error, Offer, Page, PageRequest, Parking, ReceptionStep,
+    Recording, RecordingPause, Result, Route,
 };
 use model::{CallId, DeviceId, Explanation, LineId, RecordingId, TrunkId, UserId, Utc};
 
@@ -51,6 +51,7 @@ fn decode(row: &mut Row) -> std::result::Result<Call, sqlx::Error> {
         transferred_to: row.opt_text()?,
         recording: recording(row, id)?,
         pauses: Vec::new(),
+        parked: None,
     })
 }
 
@@ -126,6 +127,7 @@ impl Calls for Store {
         let mut row = rows.into_iter().next().ok_or(Error::NotFound("call"))?;
         let mut call = [decode(&mut row).map_err(Failure::Database)?];
         self.add_pauses(&mut call).await?;
+        self.add_parked(&mut call).await?;
         let [call] = call;
         Ok(call)
     }
@@ -168,6 +170,7 @@ impl Calls for Store {
             rows.into_iter().map(|mut row| decode(&mut row)).collect();
         let mut items = items.map_err(Failure::Database)?;
         self.add_pauses(&mut items).await?;
+        self.add_parked(&mut items).await?;
         Ok(select::page(items, page, |it| (String::new(), it.id.0)))
     }
 
@@ -203,8 +206,13 @@ impl Calls for Store {
             received,
             offers: offers.map_err(Failure::Database)?,
             queued,
+            parkings: self.parkings(id).await?,
             exhausted,
         })
+    }
+
+    async fn parked(&self) -> Result<Vec<Parking>> {
+        Ok(self.parked_now().await?)
     }
 
     async fn audience(&self, id: CallId) -> Result<Audience> {

@@ -8,7 +8,7 @@ use model::{CallId, CallerIdentity, UserId};
 use crate::{
     database::{Statement, args},
     memory::MemoryChange,
-    select,
+    parking, select,
     words::{json, word},
     writer::Writing,
 };
@@ -147,6 +147,7 @@ fn best(caller: &CallerIdentity) -> model::ClientRef {
 /// The rows beside the call itself: offers, recording, history.
 fn derive(event: &Event, writing: &mut Writing, into: &mut Vec<Statement>) {
     let (call, at) = (event.call, event.at.micros());
+    into.extend(parking::derive(event));
     match &event.kind {
         EventKind::Offered { agent, attempt, rule, owner, .. } => {
             into.push(Statement::new(

@@ -36,6 +36,7 @@ mod obligation;
 mod office;
 mod open_error;
 mod organisation;
+mod parking;
 mod person;
 mod readers;
 mod reception;

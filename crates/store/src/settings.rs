@@ -137,6 +137,7 @@ fn agent(user: Record<model::UserId, UserData>) -> Option<Agent> {
         ring_timeout_secs: data.ring_timeout_secs,
         wrap_up_secs: data.wrap_up_secs,
         may_call: data.may_call,
+        call_waiting: data.call_waiting,
     })
 }
 
@@ -173,6 +174,7 @@ fn trunk(trunk: Record<model::TrunkId, TrunkData>) -> Trunk {
         networks: data.networks,
         media_networks: data.media_networks,
         trusted_identity: data.trusted_identity,
+        called_in: data.called_in,
         most_calls: data.most_calls,
         outbound: data.outbound,
     }

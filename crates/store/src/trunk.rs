@@ -27,6 +27,7 @@ impl Table for TrunkData {
         "networks",
         "media_networks",
         "trusted_identity",
+        "called_in",
         "most_calls",
         "outbound",
     ];
@@ -53,6 +54,7 @@ impl Table for TrunkData {
             json(&self.networks),
             json(&self.media_networks),
             self.trusted_identity,
+            json(&self.called_in),
             self.most_calls,
             self.outbound.as_ref().map(json),
         ]
@@ -66,6 +68,7 @@ impl Table for TrunkData {
             networks: from_json(&row.text()?)?,
             media_networks: from_json(&row.text()?)?,
             trusted_identity: row.flag()?,
+            called_in: from_json(&row.text()?)?,
             most_calls: row.opt_int()?.map(|it| it as u32),
             outbound: row.opt_text()?.map(|it| from_json(&it)).transpose()?,
         })

@@ -33,6 +33,7 @@ impl Table for UserData {
         "ring_timeout_secs",
         "wrap_up_secs",
         "may_call",
+        "call_waiting",
         "deputy",
     ];
     const ORDER: Order = Order::Name("name_fold");
@@ -72,6 +73,7 @@ impl Table for UserData {
             self.ring_timeout_secs,
             self.wrap_up_secs,
             word(&self.may_call),
+            self.call_waiting,
             self.deputy.map(|it| it.0),
         ]
     }
@@ -91,6 +93,7 @@ impl Table for UserData {
             ring_timeout_secs: row.int()? as u32,
             wrap_up_secs: row.int()? as u32,
             may_call: from_word(&row.text()?)?,
+            call_waiting: row.flag()?,
             deputy: row.opt_int()?.map(UserId),
         })
     }

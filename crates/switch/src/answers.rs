@@ -43,7 +43,10 @@ impl Switch {
                 (true, false) => self.trunk_progress(now, key, response),
                 (true, true) => self.trunk_refused(now, key, response),
             },
-            Purpose::Bye if response.is_final() => self.forget_leg(key),
+            Purpose::Bye if response.is_final() => {
+                self.legs.forget_client(client);
+                self.bye_answered(now, key, response);
+            }
             Purpose::Probe if response.is_final() => {
                 self.legs.forget_client(client);
                 // RFC 3261 §12.2.1.2: 481 and 408 say that the dialog is gone.
@@ -62,6 +65,7 @@ impl Switch {
     /// No final answer came.
     pub(crate) fn unanswered(&mut self, now: Now, client: ClientKey) {
         match self.legs.by_client(client) {
+            Some((key, Purpose::Invite)) if self.invite_elsewhere(now, key, None) => {}
             Some((key, Purpose::Invite)) if self.is_trunk(key) => {
                 self.trunk_failed(now, key, Cause::Unreachable, true);
             }

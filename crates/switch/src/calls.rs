@@ -91,6 +91,19 @@ impl Calls {
         ringing.min().map(|(_, id)| id)
     }
 
+    /// The places where clients are parked.
+    pub(crate) fn places(&self) -> BTreeSet<u8> {
+        let calls = self.table.values();
+        calls.filter_map(|entry| entry.call.parked_at()).collect()
+    }
+
+    /// The call that waits in this place for somebody to take it out.
+    pub(crate) fn waits_at(&self, place: u8) -> Option<CallId> {
+        let mut calls = self.table.iter();
+        let found = calls.find(|(_, entry)| entry.call.waits_at() == Some(place));
+        found.map(|(id, _)| *id)
+    }
+
     /// Whether this leg may hand its conversation over now.
     pub(crate) fn may_transfer(&self, call: CallId, leg: LegNo) -> bool {
         let entry = self.table.get(&call);
@@ -210,6 +223,10 @@ impl Switch {
             Wish::AskToTake(leg) => self.ask_to_take(id, leg),
             Wish::Ring(leg) => self.ring(now, id, leg),
             Wish::AnswerLeg(leg) => return Some(self.answer_picker(now, id, leg)),
+            Wish::Park => return Some(self.park(id)),
+            Wish::PlayMusic(leg) => self.play_music(id, leg),
+            Wish::TellPlace { leg, place } => self.tell_place(id, leg, place),
+            Wish::Echo(leg) => self.echo(id, leg),
             Wish::RelayRinging => self.relay_ringing(now, id),
             Wish::PlayRingback(leg) => self.play_ringback(id, leg),
             Wish::RelayEarlyMedia { client, agent } => {
@@ -278,6 +295,7 @@ impl Switch {
             choice,
             explanation: Arc::new(decision.explanation),
             qualified: decision.qualified,
+            beside: false,
         }
     }
 
@@ -294,7 +312,10 @@ impl Switch {
         // A client who dials somebody on holiday does not hear an empty office ring.
         let from_client = matches!(self.calls.origin(id), Some(Origin::Inbound(_)));
         let absent = from_client && rule == Rule::Dialled && self.agents.is_absent(callee);
-        let taken = fresh && !absent && self.agents.take_directly(now, callee, id);
+        let free = fresh && !absent && self.agents.take_directly(now, callee, id);
+        let may_wait = fresh && !absent && !free && rule == Rule::Dialled;
+        let beside = may_wait && self.agents.call_waits(callee, id);
+        let taken = free || beside;
         let verdict = match (taken, state) {
             (true, _) => Verdict::Candidate { place: 0 },
             (false, _) if !fresh => Verdict::PassedOver(PassedOver::AlreadyTried),
@@ -313,6 +334,7 @@ impl Switch {
                 more: 0,
             }),
             qualified: true,
+            beside,
         }
     }
 
@@ -341,5 +363,6 @@ fn nobody() -> call::Input {
         choice: None,
         explanation: Arc::default(),
         qualified: false,
+        beside: false,
     }
 }

@@ -1,8 +1,9 @@
-//! Codes that a telephone dials: `*8` takes a call that rings at a colleague, `*8` and a short number the one that rings there.
+//! Codes that a telephone dials: `*8` takes a call that rings at a colleague, `*8` and a short number the one that rings there;
+//! `*43` is the echo test; `*5` and a number takes a client out of that place.
 
-use call::{LegNo, Picker};
+use call::{Echo, LegNo, Origin, Picker};
 use media::SourceRule;
-use model::{AgentState, CallId, DeviceId, Now, UserId};
+use model::{CallId, DeviceId, Now, UserId};
 use sip::{
     Request,
     transaction::{Path, ServerKey},
@@ -10,12 +11,15 @@ use sip::{
 
 use crate::{
     leg::{Phase, Side},
+    parking::PARK,
     screening::{Refused, check_body, forbidden, no},
     switch::Switch,
 };
 
 /// Takes a call that rings elsewhere.
 const PICK_UP: &str = "*8";
+/// Lets a telephone hear itself.
+const ECHO: &str = "*43";
 
 /// A call that can be picked up, and who picks it up.
 struct PickUp {
@@ -35,17 +39,71 @@ impl Switch {
     ) -> Option<Request> {
         let number = invite.uri.user().unwrap_or_default();
         let number = number.split(';').next().unwrap_or_default();
-        let Some(whom) = number.strip_prefix(PICK_UP) else {
+        let refused = if number == ECHO {
+            match self.may_dial_code(account, &invite) {
+                Ok(who) => return self.begin_echo(now, from, invite, who),
+                Err(refused) => refused,
+            }
+        } else if let Some(whom) = number.strip_prefix(PICK_UP) {
+            match self.may_pick_up(account, whom, &invite) {
+                Ok(pick_up) => {
+                    self.pick_up(now, from, invite, &pick_up);
+                    return None;
+                }
+                Err(refused) => refused,
+            }
+        } else if let Some(place) = number.strip_prefix(PARK) {
+            match self.may_retrieve(account, place, &invite) {
+                Ok(retrieval) => {
+                    self.retrieve(now, from, invite, &retrieval);
+                    return None;
+                }
+                Err(refused) => refused,
+            }
+        } else {
             return Some(invite);
         };
-        let whom = whom.to_owned();
-        match self.may_pick_up(account, &whom, &invite) {
-            Ok(pick_up) => self.pick_up(now, from, invite, &pick_up),
-            Err(refused) => {
-                let (response, why) = *refused;
-                self.refuse(now.mono, from, &invite, response, why);
-            }
-        }
+        let (response, why) = *refused;
+        self.refuse(now.mono, from, &invite, response, why);
+        None
+    }
+
+    /// Whose telephone it is, if it may begin a call at all.
+    pub(crate) fn may_dial_code(
+        &self,
+        account: &str,
+        invite: &Request,
+    ) -> Result<(DeviceId, UserId), Box<Refused>> {
+        self.admissible(invite)?;
+        check_body(invite)?;
+        let device = self.directory.account(account);
+        let agent = device.and_then(|device| self.agents.agent(device.user));
+        let (Some(device), Some(agent)) = (device, agent) else {
+            return no(
+                forbidden(invite, "No short number"),
+                "the telephone's user has no short number",
+                "give the user a short number",
+            );
+        };
+        self.takes_no_place(device.id, invite)?;
+        Ok((device.id, agent.user))
+    }
+
+    fn begin_echo(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        invite: Request,
+        (device, agent): (DeviceId, UserId),
+    ) -> Option<Request> {
+        let caller = self.agents.agent(agent);
+        let echo = Echo {
+            agent,
+            from: caller.map(|it| it.short_number.clone()).unwrap_or_default(),
+            device,
+            code: ECHO.to_owned(),
+        };
+        self.begin_dialled(now, from, invite, device, Origin::Echo(echo));
         None
     }
 
@@ -55,24 +113,8 @@ impl Switch {
         whom: &str,
         invite: &Request,
     ) -> Result<PickUp, Box<Refused>> {
-        self.admissible(invite)?;
-        check_body(invite)?;
-        let device = self.directory.account(account);
-        let picker = device.and_then(|device| self.agents.agent(device.user));
-        let (Some(device), Some(picker)) = (device, picker) else {
-            return no(
-                forbidden(invite, "No short number"),
-                "the telephone's user has no short number",
-                "give the user a short number",
-            );
-        };
-        self.takes_no_place(device.id, invite)?;
-        let agent = picker.user;
-        let free = matches!(
-            self.agents.state(agent),
-            Some(AgentState::Available | AgentState::WrapUp { .. } | AgentState::Away { .. })
-        );
-        if !free {
+        let (device, agent) = self.may_dial_code(account, invite)?;
+        if !self.is_free(agent) {
             return no(
                 invite.reply(486),
                 "whoever picks up is in a call, or is offered one",
@@ -96,7 +138,7 @@ impl Switch {
             Some(call) => Ok(PickUp {
                 call,
                 agent,
-                device: device.id,
+                device,
             }),
             None => no(
                 invite.reply(480),
@@ -108,32 +150,40 @@ impl Switch {
 
     /// The leg of whoever dialled the code goes over to the call that rings.
     fn pick_up(&mut self, now: Now, from: (ServerKey, Path), invite: Request, pick_up: &PickUp) {
-        // Settled by the device's setting as soon as its offer has been read.
-        let source = SourceRule::Sdp;
-        let side = Side::Device(pick_up.device);
-        let Some(own) = self.begin_caller(now, from, invite, side, source) else {
-            return;
-        };
-        let Some(key) = self.legs.key_of(own, LegNo::CALLER) else {
-            return;
-        };
         let PickUp {
             call,
             agent,
             device,
         } = *pick_up;
+        if let Some(picker) = self.come_for(now, from, invite, (call, agent, device)) {
+            self.tell_call(now, call, call::Input::PickedUp(picker));
+        }
+    }
+
+    /// The leg of somebody who dialled for a call goes over to it, and they are taken for it.
+    pub(crate) fn come_for(
+        &mut self,
+        now: Now,
+        from: (ServerKey, Path),
+        invite: Request,
+        (call, agent, device): (CallId, UserId, DeviceId),
+    ) -> Option<Picker> {
+        // Settled by the device's setting as soon as its offer has been read.
+        let source = SourceRule::Sdp;
+        let own = self.begin_caller(now, from, invite, Side::Device(device), source)?;
+        let key = self.legs.key_of(own, LegNo::CALLER)?;
         let Some(leg) = self.calls.new_leg_no(call) else {
-            return self.drop_leg(now, key);
+            self.drop_leg(now, key);
+            return None;
         };
         self.legs.move_to(key, call, leg);
         self.agents.take_directly(now, agent, call);
-        let picker = Picker {
+        Some(Picker {
             agent,
             leg,
             device,
             snapshot: self.snapshot(call),
-        };
-        self.tell_call(now, call, call::Input::PickedUp(picker));
+        })
     }
 
     /// 200 to somebody who picked a call up, or that they are gone.

@@ -90,6 +90,16 @@ impl Switch {
                 let to = self.free_colleague(from, to)?;
                 Ok(Ordered::Conference { to })
             }
+            Act::Park => {
+                call.may_hand_over(by, leads)?;
+                self.has_place()?;
+                Ok(Ordered::Park)
+            }
+            Act::Retrieve => {
+                call.waits_at().ok_or(ControlRefused::NotParked)?;
+                self.may_be_rung(by)?;
+                Ok(Ordered::Retrieve { by })
+            }
             Act::Transfer { to } => {
                 let from = call.may_hand_over(by, leads)?;
                 let to = match self.directory.colleague(to.trim()) {

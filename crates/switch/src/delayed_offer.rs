@@ -23,7 +23,7 @@ impl Switch {
         if !leg.media.answer.is_empty() {
             return leg.media.answer.clone();
         }
-        let codecs = self.codecs_of_call(leg.call);
+        let codecs = self.codecs_for(key, self.codec_of_call(leg.call));
         let Some(leg) = self.legs.find_mut(key) else {
             return Vec::new();
         };
@@ -40,12 +40,12 @@ impl Switch {
     }
 
     /// Our codecs, the one that the others in the call speak first.
-    fn codecs_of_call(&self, call: CallId) -> [Codec; 2] {
+    fn codec_of_call(&self, call: CallId) -> Option<Codec> {
         let mut agreed = self
             .legs
             .of_call(call)
             .filter_map(|leg| leg.media.negotiated.as_ref());
-        preferring(agreed.next().map(|negotiated| negotiated.codec))
+        agreed.next().map(|negotiated| negotiated.codec)
     }
 
     /// A re-INVITE without description: our 200 offers the session as it could be (RFC 3261 §14.2).
@@ -56,14 +56,15 @@ impl Switch {
         key: LegKey,
         request: &Request,
     ) {
+        let agreed = self.legs.find(key).map(|leg| &leg.media.negotiated);
+        let agreed = agreed.and_then(|it| it.as_ref().map(|negotiated| negotiated.codec));
+        let codecs = self.codecs_for(key, agreed);
         let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
         let Some(dialog) = &mut leg.dialog else {
             return;
         };
-        let agreed = leg.media.negotiated.as_ref();
-        let codecs = preferring(agreed.map(|negotiated| negotiated.codec));
         let offer = leg.media.session.offer(Terms {
             codecs: &codecs,
             ..Terms::default()
@@ -129,14 +130,6 @@ impl Switch {
             let (call, no) = (leg.call, leg.no);
             self.tell_call(now, call, call::Input::LegLost(no, cause));
         }
-    }
-}
-
-/// Our codecs in the order of our offers.
-pub(crate) fn preferring(codec: Option<Codec>) -> [Codec; 2] {
-    match codec {
-        Some(Codec::Pcmu) => [Codec::Pcmu, Codec::Pcma],
-        _ => [Codec::Pcma, Codec::Pcmu],
     }
 }
 

@@ -8,7 +8,6 @@ use model::{CallId, CallerIdentity, DeviceId, Now, UserId};
 use sip::{CSeq, Method, Name, NameAddr, Request, Uri, registrar::Binding, transaction::Path};
 
 use crate::{
-    delayed_offer::preferring,
     leg::{Leg, LegMedia, MediaState, Phase, Purpose, Side},
     media_paths::{SDP, device_source},
     refusal::ALLOW,
@@ -214,10 +213,10 @@ impl Switch {
         let theirs = theirs
             .and_then(|leg| leg.media.negotiated.as_ref())
             .map(|n| n.codec);
-        let codecs = preferring(theirs);
         let Some(key) = self.legs.key_of(call, no) else {
             return;
         };
+        let codecs = self.codecs_for(key, theirs);
         let Some(leg) = self.legs.find_mut(key) else {
             return;
         };
@@ -232,6 +231,7 @@ impl Switch {
         let client = self.transactions.request(now.mono, path, invite);
         self.legs.set_phase(key, Phase::Calling(client));
         self.legs.name_client(client, key, Purpose::Invite);
+        self.mind_patience(now, key, client);
     }
 
     /// Gives up a device's leg: CANCEL, BYE, or nothing if it was never called.

@@ -162,7 +162,7 @@ impl Switch {
         }
     }
 
-    fn begin_dialled(
+    pub(crate) fn begin_dialled(
         &mut self,
         now: Now,
         from: (ServerKey, Path),
@@ -182,6 +182,7 @@ impl Switch {
         let call = match origin {
             Origin::Outbound(outbound) => Call::outbound(id, outbound, &mut context),
             Origin::Internal(internal) => Call::internal(id, internal, &mut context),
+            Origin::Echo(echo) => Call::echo(id, echo, &mut context),
             Origin::Inbound(_) | Origin::Recovered => return,
         };
         self.begin_call(now, call);

@@ -13,7 +13,7 @@ use model::{
 };
 use routing::OfficeHours;
 
-use crate::switch::Switch;
+use crate::{names::Names, switch::Switch};
 
 impl Switch {
     pub(crate) fn set_directory(&mut self, now: Now, directory: Arc<model::Directory>) {
@@ -26,6 +26,7 @@ impl Switch {
         self.waiting.agents_changed();
         let users: Vec<UserId> = records.agents.iter().map(|agent| agent.user).collect();
         self.drop_unknown_bindings();
+        self.name_trunks();
         self.watch_trunks(now);
         for user in users {
             self.update_registered(now, user);
@@ -158,12 +159,13 @@ impl Index {
     }
 
     /// The trunk whose signalling comes from `source`; the most specific network wins. The proxy of a trunk that registers
-    /// counts as one of its networks: whoever may be told where we are may call there.
-    pub(crate) fn trunk_at(&self, source: IpAddr) -> Option<&Trunk> {
+    /// counts as one of its networks: whoever may be told where we are may call there. So do all places of a proxy that has
+    /// a name.
+    pub(crate) fn trunk_at(&self, source: IpAddr, names: &Names) -> Option<&Trunk> {
         let source = source.to_canonical();
         let fits = |trunk: &&Trunk| {
-            let proxy = trunk.outbound.as_ref().filter(|it| it.register);
-            let at_proxy = proxy.is_some_and(|it| it.proxy.ip().to_canonical() == source);
+            let outbound = trunk.outbound.as_ref();
+            let at_proxy = outbound.is_some_and(|it| names.is_at(it, source));
             let whole = if source.is_ipv4() { 32 } else { 128 };
             let lengths = trunk.networks.iter().filter(|net| net.contains(&source));
             let lengths = lengths.map(|net| net.prefix_len());
@@ -196,6 +198,7 @@ mod tests {
             networks: vec![network.parse().unwrap()],
             media_networks: Vec::new(),
             trusted_identity: false,
+            called_in: model::CalledIn::Automatic,
             most_calls: None,
             outbound: None,
         }
@@ -208,18 +211,11 @@ mod tests {
             trunks,
             ..Default::default()
         }));
-        assert_eq!(
-            index.trunk_at("10.1.2.3".parse().unwrap()).unwrap().id,
-            TrunkId(2)
-        );
-        assert_eq!(
-            index
-                .trunk_at("::ffff:10.2.2.3".parse().unwrap())
-                .unwrap()
-                .id,
-            TrunkId(1)
-        );
-        assert!(index.trunk_at("192.0.2.1".parse().unwrap()).is_none());
+        let names = Names::default();
+        let at = |source: &str| index.trunk_at(source.parse().unwrap(), &names);
+        assert_eq!(at("10.1.2.3").unwrap().id, TrunkId(2));
+        assert_eq!(at("::ffff:10.2.2.3").unwrap().id, TrunkId(1));
+        assert!(at("192.0.2.1").is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ impl Switch {
     /// then their requests try a new connection to the port in the Contact.
     pub(crate) fn flow_closed(&mut self, now: Now, path: &Path) {
         self.transactions.lose_path(now.mono, path);
+        self.trunk_watch.lose(now.mono, path);
         let gone = self.registrar.remove_path(path);
         let devices: BTreeSet<DeviceId> = gone
             .iter()
@@ -65,6 +66,8 @@ impl Switch {
 
     /// Whether a registration or a dialog hangs on this connection. One that nothing hangs on may be closed.
     pub fn uses(&self, path: &Path) -> bool {
-        self.registrar.has_path(path) || !self.legs.on_path(path).is_empty()
+        self.registrar.has_path(path)
+            || !self.legs.on_path(path).is_empty()
+            || self.trunk_watch.uses(path)
     }
 }

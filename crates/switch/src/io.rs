@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use call::{Command, EffectEnd, EffectId, EffectRequest, Notice};
-use model::{Binding, Directory, OpenCall};
+use model::{Binding, Directory, OpenCall, Proxy, Target};
 use sip::transaction::Path;
 
 /// What happens to the switch.
@@ -40,6 +40,13 @@ pub enum Input {
     Bindings(Vec<Binding>),
     /// Calls that the journal shows as open from before the restart.
     Recover(Vec<OpenCall>),
+    /// A name of [`Output::Names`] means this now; told again whenever that changes.
+    Resolved {
+        /// The name.
+        proxy: Proxy,
+        /// Where requests go, the best place first; none if the name means nothing.
+        places: Vec<Target>,
+    },
     /// Time has passed.
     Timer,
 }
@@ -60,6 +67,9 @@ pub enum Output {
     Effect(EffectRequest),
     /// Tell the rooms around.
     Notice(Notice),
+    /// Look up these names (RFC 3263 §4), and no others any more. What each means comes back as [`Input::Resolved`], as often
+    /// as it has to be looked up anew.
+    Names(Vec<Proxy>),
     /// Nothing else is left to do: wake the switch with [`Input::Timer`] then.
     WakeAt {
         /// On the monotonic clock; none if only an input can wake it.

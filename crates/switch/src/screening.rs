@@ -12,7 +12,6 @@ use crate::{
     leg::{Leg, LegMedia, Phase, Side},
     media_paths::{SDP, trunk_source},
     refusal::{Why, bad_extension},
-    registration::account_in,
     reliable::Reliable,
     session_timer::{Session, interval_too_small},
     switch::Switch,
@@ -25,7 +24,7 @@ impl Switch {
     /// Takes an INVITE without a To tag: refuses it, or begins a call.
     pub(crate) fn screen(&mut self, now: Now, from: (ServerKey, Path), invite: Request) {
         let (_, path) = from;
-        let Some(trunk) = self.directory.trunk_at(path.remote.ip()).cloned() else {
+        let Some(trunk) = self.trunk_at(path.remote.ip()).cloned() else {
             return self.dialled(now, from, invite);
         };
         match self.admit(&trunk, &invite) {
@@ -115,16 +114,6 @@ impl Switch {
             .map(|asserted| calling_number(invite, asserted))
             .iter()
             .any(|it| own(it))
-    }
-
-    /// The number called. Where we register, the request URI is our Contact whatever was dialled, so a line's number in To
-    /// comes first.
-    fn called(&self, trunk: &Trunk, invite: &Request) -> String {
-        let registers = trunk.outbound.as_ref().is_some_and(|it| it.register);
-        let to = invite.to().filter(|_| registers);
-        let to = to.and_then(|to| account_in(&to));
-        let to = to.filter(|to| self.directory.line_called(to).is_some());
-        to.unwrap_or_else(|| invite.uri.user().unwrap_or_default().into_owned())
     }
 
     /// The trunk has its most calls.
@@ -248,12 +237,17 @@ impl Switch {
 
     /// Makes our answer to the caller's offer, if there is one; the refusal if there is none.
     pub(crate) fn answer_caller_offer(&mut self, key: media::LegKey) -> Option<Refused> {
+        let codecs = self.codecs_for(key, None);
         let leg = self.legs.find_mut(key)?;
         if leg.invite.body.is_empty() {
             return None;
         }
-        let answered = Sdp::parse(&leg.invite.body)
-            .and_then(|offer| leg.media.session.answer(&offer, media::Terms::default()));
+        let terms = media::Terms {
+            codecs: &codecs,
+            ..media::Terms::default()
+        };
+        let answered =
+            Sdp::parse(&leg.invite.body).and_then(|offer| leg.media.session.answer(&offer, terms));
         match answered {
             Ok((answer, negotiated)) => {
                 leg.media.answer = answer.to_string().into_bytes();

@@ -14,7 +14,7 @@ use sip::{
 };
 
 use crate::{
-    leg::{Phase, Purpose, Side},
+    leg::{Phase, Purpose},
     media_paths::SDP,
     switch::Switch,
     trunk_leg::answer_to_challenge,
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     /// The refresh of ours that has no final answer.
     under_way: Option<Method>,
     /// They asked for credentials and have them.
-    challenged: bool,
+    pub(crate) challenged: bool,
 }
 
 impl Session {
@@ -362,17 +362,13 @@ impl Switch {
         key: LegKey,
         response: &Response,
     ) -> Option<(Name, String)> {
+        let credentials = self.credentials_for(self.legs.find(key)?)?;
         let leg = self.legs.find_mut(key)?;
-        let Side::Trunk(trunk) = leg.side else {
-            return None;
-        };
         if std::mem::replace(&mut leg.session.challenged, true) {
             return None;
         }
         let uri = leg.dialog.as_ref()?.request_uri();
         let method = response.cseq()?.method;
-        let outbound = self.directory.trunk(trunk)?.outbound.as_ref()?;
-        let credentials = outbound.credentials.clone()?;
         let cnonce = self.tokens.tag();
         answer_to_challenge(response, &credentials, (method, &uri.to_string()), &cnonce)
     }

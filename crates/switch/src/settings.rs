@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use model::Language;
 use sip::transaction::{Addresses, TimerTable};
 
 /// Settings of the exchange that do not change while it runs.
@@ -15,6 +16,8 @@ pub struct Settings {
     pub product: String,
     /// Where numbers without a country code are dialled (ISO 3166, such as `RU`).
     pub region: String,
+    /// What those hear it in to whom no line speaks.
+    pub language: Language,
     /// Ports for RTP and RTCP, two for each leg.
     pub rtp_ports: RangeInclusive<u16>,
     /// Timers of RFC 3261.
@@ -27,6 +30,8 @@ pub struct Settings {
     pub session_expires_secs: u32,
     /// What the others know us by.
     pub addresses: Addresses,
+    /// How long a client stays parked before whoever parked them is rung.
+    pub parked_for: Duration,
     /// What is refused beyond which number.
     pub limits: Limits,
 }
@@ -66,6 +71,7 @@ impl Default for Settings {
             realm: "ringbook".to_owned(),
             product: concat!("Ringbook/", env!("CARGO_PKG_VERSION")).to_owned(),
             region: "RU".to_owned(),
+            language: Language::default(),
             rtp_ports: 20_000..=29_999,
             timers: TimerTable::default(),
             nonce_lifetime: Duration::from_secs(300),
@@ -76,6 +82,7 @@ impl Default for Settings {
             },
             session_expires_secs: 1_800,
             addresses: Addresses::default(),
+            parked_for: Duration::from_secs(120),
             limits: Limits {
                 calls: 5_000,
                 transactions: 50_000,

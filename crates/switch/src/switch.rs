@@ -26,6 +26,7 @@ use crate::{
     io::{Input, Output, Resources},
     leg::Legs,
     media_paths::PORT_REST,
+    names::Names,
     refusal::method_not_allowed,
     settings::Settings,
     stranded::Stranded,
@@ -89,6 +90,7 @@ pub struct Switch {
     pub(crate) ended_unclaimed: BTreeSet<DialogKey>,
     pub(crate) stranded: Stranded,
     pub(crate) trunk_watch: TrunkWatch,
+    pub(crate) names: Names,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) plan: NumberPlan,
     /// Our own addresses.
@@ -140,6 +142,7 @@ impl Switch {
             ended_unclaimed: BTreeSet::new(),
             stranded: Stranded::default(),
             trunk_watch: TrunkWatch::new(part(4)),
+            names: Names::default(),
             outputs: VecDeque::new(),
             plan: NumberPlan::new(&settings.region).unwrap_or_else(NumberPlan::worldwide),
             listening: Vec::new(),
@@ -167,6 +170,7 @@ impl Switch {
             Input::Directory(directory) => self.set_directory(now, directory),
             Input::Bindings(bindings) => self.load_bindings(now, bindings),
             Input::Recover(open) => self.recover(now, &open),
+            Input::Resolved { proxy, places } => self.resolved(now, &proxy, places),
             Input::Timer => self.timers(now),
         }
         self.settle(now);
@@ -325,7 +329,7 @@ impl Switch {
             (self.waiting.next_timer(), "queue"),
             (self.calls.next_wake(), "call"),
             (self.binding_expiry(), "registration"),
-            (self.trunk_watch.next(), "trunk"),
+            (self.next_trunk_timer(), "trunk"),
             (self.legs.next_wake(), "session"),
         ];
         let next = timers

@@ -11,6 +11,7 @@ use sip::{
 use crate::{
     consultations::Consultation,
     leg::{Phase, Purpose, Side},
+    parking::PARK,
     screening::warning,
     switch::Switch,
 };
@@ -26,6 +27,8 @@ enum Target {
     Recipient(Recipient),
     /// To a colleague whom the telephone has asked.
     Asked(Consultation),
+    /// Into a place, from which anybody takes the client.
+    Place,
     /// To somebody who has hung up, or never was there.
     Nobody,
 }
@@ -54,6 +57,7 @@ impl Switch {
                     Target::Recipient(to) => {
                         self.tell_call(now, call, call::Input::Transfer { leg: no, to });
                     }
+                    Target::Place => self.tell_call(now, call, call::Input::Park(no)),
                     Target::Asked(consultation) => {
                         self.join_consulted(now, (call, no), consultation);
                     }
@@ -99,6 +103,10 @@ impl Switch {
             return Err((603, "a Refer-To may carry no header but Replaces"));
         }
         let number = uri.user().unwrap_or_default();
+        if number == PARK {
+            self.may_park(leg.call, leg.no)?;
+            return Ok(Target::Place);
+        }
         let device = match leg.side {
             Side::Device(device) => self.directory.device(device),
             Side::Trunk(_) => None,

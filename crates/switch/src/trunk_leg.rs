@@ -18,6 +18,9 @@ use crate::{
     switch::Switch,
 };
 
+/// So often one INVITE is made, anew for whatever reason.
+const MOST_TIMES: u32 = 6;
+
 impl Switch {
     /// Prepares a leg by the first trunk that has not failed and has room.
     pub(crate) fn place(
@@ -76,9 +79,12 @@ impl Switch {
         (trunk, outbound): (&Trunk, &TrunkOutbound),
         (number, shown): (&str, Option<&str>),
     ) -> Option<LegNo> {
-        let path = Path::udp(self.local_towards(outbound.proxy)?, outbound.proxy);
+        let path = self.way_to(now, &outbound.proxy)?;
         let local_tag = self.tokens.tag();
-        let invite = self.trunk_invite(path, outbound, (number, shown), &local_tag);
+        let mut invite = self.trunk_invite(path, outbound, (number, shown), &local_tag);
+        for route in self.trunk_watch.service_route(trunk.id) {
+            invite.headers.push(Name::Route, route);
+        }
         let made = (local_tag, invite);
         self.prepare_outgoing(
             now,
@@ -110,18 +116,19 @@ impl Switch {
         let own = self.plan.read(&outbound.caller_number);
         let own = own.number().unwrap_or(&outbound.caller_number);
         let own = self.plan.write(own, outbound.number_format);
-        let proxy = outbound.proxy.ip().to_string();
-        let host = outbound.domain.as_deref().unwrap_or(&proxy);
-        let port = match outbound.domain {
-            Some(_) => None,
-            None => Some(outbound.proxy.port()),
+        let (host, port) = match &outbound.domain {
+            Some(domain) => (domain.as_str(), None),
+            None => (outbound.proxy.host(), outbound.proxy.port),
         };
         let here = self.as_seen(path).local.ip().to_string();
-        let from_host = outbound.domain.as_deref().unwrap_or(&here);
+        let terms = &outbound.terms;
+        let from_host = terms.from_domain.as_ref().or(outbound.domain.as_ref());
+        let from_host = from_host.unwrap_or(&here);
         let user = match (outbound.caller_id, &outbound.credentials) {
             (CallerId::AssertedIdentity, Some(credentials)) => credentials.user.as_str(),
             _ => own.as_str(),
         };
+        let user = terms.from_user.as_deref().unwrap_or(user);
         let mut from = NameAddr::new(Uri::sip(Some(user), from_host, None)).with_tag(local_tag);
         from.display = shown.map(str::to_owned);
         let to = NameAddr::new(Uri::sip(Some(&written), host, None));
@@ -144,11 +151,11 @@ impl Switch {
         };
         let (call, no) = (leg.call, leg.no);
         let Phase::Calling(_) = leg.phase else { return };
-        let early = !response.body.is_empty() && leg.media.accept(&response.body).is_ok();
-        if early {
+        let described = !response.body.is_empty() && leg.media.accept(&response.body).is_ok();
+        if described && self.passes_early_media(key) {
             self.set_remote(key);
             self.tell_call(now, call, call::Input::LegProgress(no));
-        } else if response.status == 180 {
+        } else if described || response.status == 180 {
             self.tell_call(now, call, call::Input::LegRinging(no));
         }
     }
@@ -159,6 +166,10 @@ impl Switch {
             return;
         }
         if response.status == 422 && self.ring_again(now, key, response) {
+            return;
+        }
+        // RFC 3261 §21.5.4: to another server of the same company first.
+        if response.status == 503 && self.invite_elsewhere(now, key, Some(response)) {
             return;
         }
         let (cause, elsewhere) = cause_of(response.status);
@@ -186,21 +197,23 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return false;
         };
-        let (Side::Trunk(trunk), false) = (leg.side, leg.challenged) else {
-            return false;
-        };
-        let outbound = self.directory.trunk(trunk);
-        let outbound = outbound.and_then(|trunk| trunk.outbound.as_ref());
-        let Some(credentials) = outbound.and_then(|outbound| outbound.credentials.clone()) else {
+        let Some(credentials) = self.credentials_for(leg) else {
             return false;
         };
         let mut invite = leg.invite.clone();
+        let times = invite.cseq().map_or(0, |cseq| cseq.number);
+        // RFC 7616 §3.3: a nonce may have aged since it was given, which says nothing of the password.
+        let aged = is_stale(response) && times < MOST_TIMES;
+        if leg.challenged && !aged {
+            return false;
+        }
         let of = (Method::Invite, invite.uri.to_string());
         let cnonce = self.tokens.tag();
         let answer = answer_to_challenge(response, &credentials, (of.0, &of.1), &cnonce);
         let Some((name, value)) = answer else {
             return false;
         };
+        invite.headers.remove_first(&name);
         invite.headers.push(name, &value);
         if let Some(leg) = self.legs.find_mut(key) {
             leg.challenged = true;
@@ -278,6 +291,15 @@ impl Switch {
             self.order(Command::Play { leg, tone });
         }
     }
+}
+
+fn is_stale(response: &Response) -> bool {
+    let asked = [Name::WwwAuthenticate, Name::ProxyAuthenticate];
+    let challenges = asked.iter().filter_map(|name| {
+        let values = response.headers.all(name);
+        Challenge::strongest(values)
+    });
+    challenges.into_iter().any(|challenge| challenge.stale)
 }
 
 /// The answer to a challenge: which field, and what stands in it (RFC 3261 §22.2).

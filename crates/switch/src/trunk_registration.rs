@@ -1,15 +1,15 @@
 //! Our registration with one provider (RFC 3261 §10.2): what is asked, what an answer means, and when to ask again.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use model::{Credentials, TrunkCode, TrunkOutbound};
+use model::{Credentials, Proxy, TrunkCode, TrunkOutbound};
 use sip::{
     CSeq, Method, Name, NameAddr, Request, Response, Uri,
     digest::{self, Challenge},
-    transaction::{Path, Tokens},
+    transaction::{Path, Tokens, Transport},
 };
 
-use crate::directory::dialled;
+use crate::{directory::dialled, trunk_challenge::login};
 
 /// Requests of one round: challenges, a stale nonce and a longer time included. Beyond that the provider goes in circles.
 const MOST_REQUESTS: u32 = 6;
@@ -21,15 +21,18 @@ const LONGEST_RETRY: Duration = Duration::from_secs(600);
 const RETRY_AFTER_SECS: std::ops::RangeInclusive<u64> = 10..=3_600;
 /// The longest registration that a Min-Expires may ask for.
 const MOST_EXPIRES_SECS: u32 = 86_400;
+/// Of a Service-Route; further values are left out.
+const MOST_ROUTES: usize = 8;
 /// A provider that grants less is asked again after this long all the same.
 const SHORTEST_REFRESH_SECS: u32 = 5;
 
 /// What names a registration: with another proxy, user or contact it is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
-    pub(crate) proxy: SocketAddr,
+    pub(crate) proxy: Proxy,
     domain: Option<String>,
     user: String,
+    auth_user: String,
     contact_user: String,
 }
 
@@ -38,8 +41,9 @@ impl Account {
     pub(crate) fn of(outbound: &TrunkOutbound) -> Option<(Self, Credentials)> {
         let credentials = outbound.credentials.clone().filter(|_| outbound.register)?;
         let account = Self {
-            proxy: outbound.proxy,
+            proxy: outbound.proxy.clone(),
             domain: outbound.domain.clone(),
+            auth_user: login(outbound)?.user,
             user: credentials.user.clone(),
             // A provider calls the user of the Contact: that is to be a number which a line has.
             contact_user: dialled(&outbound.caller_number),
@@ -50,7 +54,11 @@ impl Account {
     /// Where the provider's calls come in.
     fn contact(&self, path: Path) -> Uri {
         let here = path.local.ip().to_string();
-        Uri::sip(Some(&self.contact_user), &here, Some(path.local.port()))
+        let contact = Uri::sip(Some(&self.contact_user), &here, Some(path.local.port()));
+        match path.transport {
+            Transport::Udp => contact,
+            other => contact.with_param("transport", Some(&other.name().to_ascii_lowercase())),
+        }
     }
 }
 
@@ -94,6 +102,8 @@ pub(crate) struct Registration {
     failures: u32,
     /// The provider knew us at some time.
     bound: bool,
+    /// The way that our calls are to take (RFC 3608 §5).
+    pub(crate) service_route: Vec<String>,
 }
 
 impl Registration {
@@ -116,6 +126,7 @@ impl Registration {
             requests: 0,
             failures: 0,
             bound: false,
+            service_route: Vec::new(),
         }
     }
 
@@ -149,10 +160,9 @@ impl Registration {
         self.requests += 1;
         self.cseq += 1;
         let account = &self.account;
-        let ip = account.proxy.ip().to_string();
         let (host, port) = match &account.domain {
             Some(domain) => (domain.as_str(), None),
-            None => (ip.as_str(), Some(account.proxy.port())),
+            None => (account.proxy.host(), account.proxy.port),
         };
         let address = NameAddr::new(Uri::sip(Some(&account.user), host, None));
         let mut request = Request::new(Method::Register, Uri::sip(None, host, port));
@@ -175,7 +185,7 @@ impl Registration {
 
     fn authorize(&mut self, request: &mut Request, tokens: &mut Tokens) {
         let uri = request.uri.to_string();
-        let user = &self.account.user;
+        let user = &self.account.auth_user;
         for (status, given) in &mut self.given {
             given.uses += 1;
             let challenge = &given.challenge;
@@ -205,6 +215,8 @@ impl Registration {
             200..300 => {
                 self.bound = true;
                 self.failures = 0;
+                let routes = response.headers.all(&Name::ServiceRoute);
+                self.service_route = routes.take(MOST_ROUTES).map(str::to_owned).collect();
                 let granted = self.granted(response, path);
                 let secs = (granted / 5 * 4).max(SHORTEST_REFRESH_SECS);
                 Heard::Registered(Duration::from_secs(secs.into()))
@@ -287,7 +299,7 @@ impl Registration {
 }
 
 /// The number at the start of a header: a comment or parameters may follow.
-fn seconds(response: &Response, name: &Name) -> Option<u64> {
+pub(crate) fn seconds(response: &Response, name: &Name) -> Option<u64> {
     let value = response.headers.first(name)?.trim();
     let digits = value.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()

@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     time::Duration,
 };
 
 use call::Notice;
-use model::{Now, Trunk, TrunkCode, TrunkId, TrunkOutbound, TrunkState};
+use model::{Now, Proxy, Trunk, TrunkCode, TrunkId, TrunkOutbound, TrunkState};
 use sip::{
     CSeq, Method, Name, NameAddr, Request, Response, Uri,
     transaction::{ClientKey, Path, Tokens},
@@ -15,6 +14,7 @@ use sip::{
 
 use crate::{
     io::Output,
+    names::asked_rest,
     switch::Switch,
     trunk_registration::{Account, Heard, Registration},
 };
@@ -23,6 +23,8 @@ use crate::{
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 /// So many questions without an answer mean that it is down.
 const MOST_UNANSWERED: u32 = 2;
+/// How long after its connection broke a provider is asked again.
+const RECONNECT: Duration = Duration::from_secs(2);
 /// How long the process waits at its end for providers to hear that we leave.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,8 @@ struct Watched {
     name: String,
     question: Question,
     state: TrunkState,
+    /// Where the last question went.
+    way: Option<Path>,
     /// The question that is being asked.
     client: Option<ClientKey>,
     /// When to ask next.
@@ -51,17 +55,17 @@ struct Watched {
 enum Question {
     Register(Box<Registration>),
     Options {
-        proxy: SocketAddr,
+        proxy: Proxy,
         domain: Option<String>,
         unanswered: u32,
     },
 }
 
 impl Question {
-    fn proxy(&self) -> SocketAddr {
+    fn proxy(&self) -> &Proxy {
         match self {
-            Self::Register(registration) => registration.account.proxy,
-            Self::Options { proxy, .. } => *proxy,
+            Self::Register(registration) => &registration.account.proxy,
+            Self::Options { proxy, .. } => proxy,
         }
     }
 }
@@ -84,6 +88,27 @@ impl TrunkWatch {
         watched.is_some_and(|watched| watched.state.code.is_bad())
     }
 
+    /// What the provider said at the last registration of the way that our calls are to take (RFC 3608).
+    pub(crate) fn service_route(&self, trunk: TrunkId) -> &[String] {
+        match self.watched.get(&trunk).map(|it| &it.question) {
+            Some(Question::Register(registration)) => &registration.service_route,
+            _ => &[],
+        }
+    }
+
+    /// Whether calls of a provider may come by this connection.
+    pub(crate) fn uses(&self, path: &Path) -> bool {
+        self.watched.values().any(|it| it.is_registered_by(path))
+    }
+
+    /// The connection broke by which a provider may have called: we register again, and soon know how it stands.
+    pub(crate) fn lose(&mut self, now: Duration, path: &Path) {
+        let watched = self.watched.values_mut();
+        for watched in watched.filter(|it| it.is_registered_by(path)) {
+            watched.due = watched.due.min(now + RECONNECT);
+        }
+    }
+
     /// Providers know that we leave, or had time enough.
     pub(crate) fn may_go(&self, now: Now) -> bool {
         self.leaving.is_empty() || self.goodbye_until.is_some_and(|until| now.mono >= until)
@@ -104,7 +129,7 @@ impl TrunkWatch {
                 Question::Register(Box::new(registration))
             }
             None => Question::Options {
-                proxy: outbound.proxy,
+                proxy: outbound.proxy.clone(),
                 domain: outbound.domain.clone(),
                 unanswered: 0,
             },
@@ -113,6 +138,13 @@ impl TrunkWatch {
 }
 
 impl Watched {
+    fn is_registered_by(&self, path: &Path) -> bool {
+        let there = |way: Path| (way.transport, way.remote) == (path.transport, path.remote);
+        path.transport.reliable()
+            && self.state.code == TrunkCode::Registered
+            && self.way.is_some_and(there)
+    }
+
     /// Takes over settings that ask the same question; false if they ask another one.
     fn update(&mut self, now: Now, trunk: &Trunk, outbound: &TrunkOutbound) -> bool {
         self.name.clone_from(&trunk.name);
@@ -126,7 +158,7 @@ impl Watched {
                 true
             }
             (Question::Options { proxy, domain, .. }, None) => {
-                (*proxy, &*domain) == (outbound.proxy, &outbound.domain)
+                (&*proxy, &*domain) == (&outbound.proxy, &outbound.domain)
             }
             _ => false,
         }
@@ -177,6 +209,7 @@ impl Switch {
                     since: now.utc,
                     status: None,
                 },
+                way: None,
                 client: None,
                 due: now.mono,
             };
@@ -207,8 +240,7 @@ impl Switch {
         let Question::Register(mut registration) = watched.question else {
             return;
         };
-        let path = self.path_towards(registration.account.proxy);
-        if let (true, Some(path)) = (registration.is_bound(), path) {
+        if let (true, Some(path)) = (registration.is_bound(), watched.way) {
             registration.begin();
             self.take_back(now, *registration, path);
         }
@@ -229,12 +261,15 @@ impl Switch {
         self.transactions.request(now.mono, path, request)
     }
 
-    fn path_towards(&self, proxy: SocketAddr) -> Option<Path> {
-        Some(Path::udp(self.local_towards(proxy)?, proxy))
+    /// When there is something to do about trunks.
+    pub(crate) fn next_trunk_timer(&self) -> Option<Duration> {
+        let timers = self.trunk_watch.next().into_iter();
+        timers.chain(self.names.next()).min()
     }
 
     /// Asks every trunk whose time has come.
     pub(crate) fn watch_timers(&mut self, now: Now) {
+        self.patience_ends(now);
         let watched = self.trunk_watch.watched.iter();
         let due: Vec<TrunkId> = watched
             .filter(|(_, it)| it.client.is_none() && it.due <= now.mono)
@@ -254,14 +289,12 @@ impl Switch {
     }
 
     fn ask(&mut self, now: Now, id: TrunkId) {
-        let proxy = self
-            .trunk_watch
-            .watched
-            .get(&id)
-            .map(|it| it.question.proxy());
-        let Some(proxy) = proxy else { return };
-        let Some(path) = self.path_towards(proxy) else {
-            return self.trunk_silent(now, id);
+        let watched = self.trunk_watch.watched.get(&id);
+        let Some(proxy) = watched.map(|it| it.question.proxy()) else {
+            return;
+        };
+        let Some(path) = self.way_to(now, proxy) else {
+            return self.trunk_nowhere(now, id);
         };
         let shown = self.as_seen(path);
         let TrunkWatch {
@@ -272,8 +305,11 @@ impl Switch {
         };
         let request = match &mut watched.question {
             Question::Register(registration) => registration.request(shown, false, tokens),
-            Question::Options { domain, .. } => options(shown, domain.as_deref(), tokens),
+            Question::Options { proxy, domain, .. } => {
+                options(shown, (proxy, domain.as_deref()), tokens)
+            }
         };
+        watched.way = Some(path);
         let client = self.ask_trunk(now, path, request);
         self.trunk_watch.clients.insert(client, id);
         if let Some(watched) = self.trunk_watch.watched.get_mut(&id) {
@@ -298,10 +334,18 @@ impl Switch {
         if !response.is_final() {
             return true;
         }
-        let Some(watched) = self.trunk_over(client, id) else {
+        let Some(way) = self.trunk_over(client, id).and_then(|it| it.way) else {
             return true;
         };
-        let proxy = watched.question.proxy();
+        if response.status == 503 && self.ask_elsewhere(now, id, Some(response)) {
+            return true;
+        }
+        if !matches!(response.status, 408 | 503) {
+            self.names.answers(way);
+        }
+        let Some(watched) = self.trunk_watch.watched.get_mut(&id) else {
+            return true;
+        };
         match (&mut watched.question, response.status) {
             // RFC 3261 §21.4.9: somebody on the way says that nobody answered.
             (Question::Options { .. }, 408) => self.trunk_silent(now, id),
@@ -310,11 +354,7 @@ impl Switch {
                 watched.due = now.mono + PROBE_INTERVAL;
                 self.set_trunk(now, id, TrunkCode::Up, None);
             }
-            (Question::Register(_), _) => {
-                if let Some(path) = self.path_towards(proxy) {
-                    self.register_answered(now, id, response, path);
-                }
-            }
+            (Question::Register(_), _) => self.register_answered(now, id, response, way),
         }
         true
     }
@@ -353,7 +393,68 @@ impl Switch {
         self.trunk_watch.leaving.remove(&client);
         let id = self.trunk_watch.clients.get(&client).copied();
         if let Some(id) = id.filter(|id| self.trunk_over(client, *id).is_some()) {
-            self.trunk_silent(now, id);
+            if !self.ask_elsewhere(now, id, None) {
+                self.trunk_silent(now, id);
+            }
+        }
+    }
+
+    /// The place that was asked is of no use: the next one of the trunk is asked at once (RFC 3263 §4.3). False if there is
+    /// none.
+    fn ask_elsewhere(&mut self, now: Now, id: TrunkId, response: Option<&Response>) -> bool {
+        let Some(watched) = self.trunk_watch.watched.get_mut(&id) else {
+            return false;
+        };
+        if let Some(way) = watched.way {
+            self.names.rest(now.mono, way, asked_rest(response));
+        }
+        let proxy = watched.question.proxy().clone();
+        if self.fresh_way(now, &proxy).is_none() {
+            return false;
+        }
+        if let Some(watched) = self.trunk_watch.watched.get_mut(&id) {
+            // What another server asked is no question of this one.
+            if let Question::Register(registration) = &mut watched.question {
+                registration.begin();
+            }
+        }
+        self.ask(now, id);
+        true
+    }
+
+    /// No way leads to the trunk: its name means nothing, or is only being looked up.
+    fn trunk_nowhere(&mut self, now: Now, id: TrunkId) {
+        let Some(watched) = self.trunk_watch.watched.get_mut(&id) else {
+            return;
+        };
+        watched.way = None;
+        let proxy = watched.question.proxy();
+        let (missing, unknown) = (self.names.is_missing(proxy), self.names.is_unknown(proxy));
+        if missing || unknown {
+            // Whatever is found out about the name comes by itself.
+            watched.due = now.mono + PROBE_INTERVAL;
+        }
+        match (missing, unknown) {
+            (true, _) => self.set_trunk(now, id, TrunkCode::NameNotFound, None),
+            (_, true) => {}
+            _ => self.trunk_silent(now, id),
+        }
+    }
+
+    /// A name means something else now: whoever was asked elsewhere, or nowhere, is asked there at once.
+    pub(crate) fn trunks_moved(&mut self, now: Now, proxy: &Proxy) {
+        let TrunkWatch {
+            watched, clients, ..
+        } = &mut self.trunk_watch;
+        for watched in watched.values_mut() {
+            let stays = watched.way.is_some_and(|way| self.names.leads(proxy, way));
+            if watched.question.proxy() != proxy || stays {
+                continue;
+            }
+            if let Some(client) = watched.client.take() {
+                clients.remove(&client);
+            }
+            watched.due = now.mono;
         }
     }
 
@@ -418,11 +519,10 @@ impl Switch {
 }
 
 /// A question outside of any dialog whether anybody is there (RFC 3261 §11.1).
-fn options(path: Path, domain: Option<&str>, tokens: &mut Tokens) -> Request {
-    let proxy = path.remote.ip().to_string();
+fn options(path: Path, (proxy, domain): (&Proxy, Option<&str>), tokens: &mut Tokens) -> Request {
     let (host, port) = match domain {
         Some(domain) => (domain, None),
-        None => (proxy.as_str(), Some(path.remote.port())),
+        None => (proxy.host(), proxy.port),
     };
     let here = path.local.ip().to_string();
     let us = Uri::sip(Some("ringbook"), &here, Some(path.local.port()));

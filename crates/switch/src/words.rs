@@ -19,9 +19,10 @@ const MOST_MINUTES: u64 = 60;
 impl Switch {
     /// Tells the caller something, then music or silence.
     pub(crate) fn say(&mut self, call: CallId, words: Words, call_back: bool) {
-        let sounds = match self.served_line(call) {
-            Some(line) => self.sounds(call, line, words),
-            None => return,
+        let sounds = match (self.served_line(call), words) {
+            (_, Words::Echo) => vec!["echo-test".to_owned()],
+            (Some(line), _) => self.sounds(call, line, words),
+            (None, _) => return,
         };
         let call_back = (call_back && words.waits()).then(|| "queue-callback".to_owned());
         let sounds: Vec<String> = sounds.into_iter().chain(call_back).collect();
@@ -37,6 +38,28 @@ impl Switch {
         self.play(call, LegNo::CALLER, Vec::new(), AfterSounds::Silence);
     }
 
+    /// Tells whoever parked the client in which place. What they say meanwhile is no part of the conversation any more.
+    pub(crate) fn tell_place(&mut self, call: CallId, leg: LegNo, place: u8) {
+        if let Some(leg) = self.legs.key_of(call, leg) {
+            self.order(Command::Hold { leg, held: true });
+        }
+        let mut sounds = vec!["parked-place".to_owned()];
+        sounds.extend(spoken(place.into()));
+        self.play(call, leg, sounds, AfterSounds::Silence);
+    }
+
+    /// Lets a party hear music.
+    pub(crate) fn play_music(&mut self, call: CallId, leg: LegNo) {
+        self.play(call, leg, Vec::new(), AfterSounds::Music);
+    }
+
+    /// Lets a party hear itself.
+    pub(crate) fn echo(&mut self, call: CallId, leg: LegNo) {
+        if let Some(leg) = self.legs.key_of(call, leg) {
+            self.order(Command::Echo { leg });
+        }
+    }
+
     /// Asks whoever answered a telephone elsewhere, three times, to press a key.
     pub(crate) fn ask_to_take(&mut self, call: CallId, leg: LegNo) {
         let prompts = vec!["press-one".to_owned(); 3];
@@ -48,7 +71,7 @@ impl Switch {
             return;
         };
         let language = self.served_line(call).map(|line| line.language);
-        let code = language.unwrap_or_default().code();
+        let code = language.unwrap_or(self.settings.language).code();
         let named = |name: String| match name.as_str() {
             BEEP => Arc::from(name),
             _ => Arc::from(format!("{code}/{name}")),
@@ -78,6 +101,7 @@ impl Switch {
         match words {
             Words::CallBack => prompts(&["callback-taken", "goodbye"]),
             Words::AllBusy => prompts(&["all-busy", "goodbye"]),
+            Words::CallAgain => prompts(&["call-again", "goodbye"]),
             Words::Closed => prompts(&["closed", "goodbye"]),
             Words::RecordingNotice => prompts(&["recording-notice"]),
             Words::Message => prompts(&["voicemail", BEEP]),
@@ -91,6 +115,7 @@ impl Switch {
                 sounds
             }
             Words::Place => self.place_in_words(call, line.id),
+            Words::Echo => Vec::new(),
         }
     }
 

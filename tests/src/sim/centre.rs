@@ -18,6 +18,7 @@ use super::{
     },
     connections::Connections,
     message::{Message, caller_of, is_mobile, number_of, tag_of},
+    names::Names,
     network::Network,
     phone::Phone,
     plane::Plane,
@@ -91,6 +92,8 @@ pub struct Centre {
     pub controlled: BTreeMap<OrderId, Result<(), ControlRefused>>,
     /// What was told of each trunk, and when.
     pub trunks: BTreeMap<TrunkId, Vec<(Duration, TrunkState)>>,
+    /// What the exchange wants to be told of.
+    pub names: Names,
     /// What was wrong at the moment it happened.
     pub wrongs: Vec<String>,
     /// Which life of the exchange, counted from 0.
@@ -103,6 +106,7 @@ pub struct Centre {
     pub talkative: bool,
     orders: u64,
     pub(super) session_expires_secs: u32,
+    pub(super) parked_for: Duration,
     pub(super) directory: Arc<Directory>,
     pub(super) switch: Option<Switch>,
     pub(super) born: Duration,
@@ -174,7 +178,9 @@ impl Centre {
             controlled: BTreeMap::new(),
             orders: 0,
             session_expires_secs: setup.session_expires_secs,
+            parked_for: setup.parked_for,
             trunks: BTreeMap::new(),
+            names: Names::default(),
             wrongs: Vec::new(),
             life: 0,
             healed_at: None,

@@ -141,6 +141,7 @@ impl Company {
                     0
                 },
                 may_call: Reach::National,
+                call_waiting: false,
             });
             let (least, most) = size.devices;
             let devices =
@@ -289,9 +290,10 @@ fn trunk(place: usize) -> Trunk {
         networks: network.parse().into_iter().collect(),
         media_networks: Vec::new(),
         trusted_identity: true,
+        called_in: model::CalledIn::Automatic,
         most_calls: None,
         outbound: Some(TrunkOutbound {
-            proxy: gateway_address(place),
+            proxy: gateway_address(place).into(),
             priority: octet(place),
             caller_number: format!("+{}", line_number(0)),
             domain: None,
@@ -303,6 +305,7 @@ fn trunk(place: usize) -> Trunk {
             }),
             register: false,
             register_secs: 300,
+            terms: model::TrunkTerms::default(),
         }),
     }
 }

@@ -59,6 +59,7 @@ impl Centre {
                 Output::Media(command) => self.media(command),
                 Output::Effect(request) => self.effect(request),
                 Output::Notice(notice) => self.notice(notice),
+                Output::Names(names) => self.names.wanted = names,
                 Output::WakeAt { at, .. } => {
                     self.wake = at.map(|at| at + self.born);
                     break;

@@ -184,7 +184,14 @@ fn spans(centre: &Centre) -> (Vec<Span>, Vec<Span>) {
 }
 
 fn one_conversation_per_agent(centre: &Centre, found: &mut Vec<String>) {
-    let (talking, ringing) = spans(centre);
+    let agents = centre.directory.agents.iter();
+    let second = |agent| {
+        let mut agents = agents.clone();
+        agents.any(|it| it.user == agent && it.call_waiting)
+    };
+    let (mut talking, mut ringing) = spans(centre);
+    talking.retain(|it| !second(it.agent));
+    ringing.retain(|it| !second(it.agent));
     for (number, one) in talking.iter().enumerate() {
         let others = talking[number + 1..].iter().map(|other| ("talks", other));
         for (does, other) in others.chain(ringing.iter().map(|other| ("is rung", other))) {
@@ -207,9 +214,11 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
         let EventKind::Dialled { agent, .. } = dialled.kind else {
             continue;
         };
-        // Whoever hands a call over may leave it at once.
+        // Whoever hands a call over or parks it may leave it at once.
         let lets_go = |kind: &EventKind| match kind {
-            EventKind::Ended { .. } | EventKind::TransferBegun { .. } => true,
+            EventKind::Ended { .. }
+            | EventKind::TransferBegun { .. }
+            | EventKind::Parked { .. } => true,
             EventKind::ConferenceLeft { agent: left, .. } => *left == agent,
             _ => false,
         };
@@ -316,7 +325,7 @@ fn the_journal_tells_what_happened(centre: &Centre, found: &mut Vec<String>) {
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
     for (call, events) in &calls {
         one_call(*call, events, centre.life == 0, found);
-        for event in events {
+        for event in events.iter().filter(|_| !is_echo(events)) {
             if let (EventKind::Ended { missed: false, .. }, Some(number)) =
                 (&event.kind, caller_of(centre, *call, events))
             {
@@ -415,6 +424,13 @@ fn is_internal(events: &[&Event]) -> bool {
                 ..
             }
         )
+    })
+}
+
+/// Whoever hears itself talks to nobody.
+fn is_echo(events: &[&Event]) -> bool {
+    events.iter().any(|event| {
+        matches!(event.kind, EventKind::Dialled { callee: Some(callee), agent, .. } if callee == agent)
     })
 }
 

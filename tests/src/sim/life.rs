@@ -114,6 +114,7 @@ impl Centre {
         };
         let settings = Settings {
             session_expires_secs: self.session_expires_secs,
+            parked_for: self.parked_for,
             ..Settings::default()
         };
         self.switch = Some(Switch::new(settings, seed, now));

@@ -19,6 +19,7 @@ pub mod invariants;
 mod life;
 pub mod message;
 mod mood;
+pub mod names;
 pub mod network;
 pub mod phone;
 pub mod plane;

@@ -27,6 +27,8 @@ struct Leg {
     hears: Option<Option<Duration>>,
     /// A tone is heard.
     tone: bool,
+    /// It hears itself.
+    echoes: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,9 @@ impl Plane {
         let Some(leg) = legs.find(|leg| leg.local == local) else {
             return Vec::new();
         };
+        if leg.echoes {
+            return leg.remote.iter().map(|remote| remote.rtp).collect();
+        }
         let others = leg.peer.iter().chain(&leg.room);
         let others = others.filter_map(|other| self.legs.get(other)?.remote.as_ref());
         others.map(|remote| remote.rtp).collect()
@@ -191,6 +196,13 @@ impl Plane {
                 }
                 Vec::new()
             }
+            Command::Echo { leg } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    (leg.tone, leg.hears, leg.echoes) = (false, None, true);
+                    (leg.quiet_since, leg.told) = (now, false);
+                }
+                Vec::new()
+            }
             Command::Stop { .. } => Vec::new(),
         }
     }
@@ -227,6 +239,7 @@ impl Plane {
             told: false,
             hears: None,
             tone: false,
+            echoes: false,
         };
         self.legs.insert(leg, fresh);
         vec![Event::Opened { leg }]
@@ -243,7 +256,7 @@ impl Plane {
         for (one, other) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
-                (leg.tone, leg.hears) = (false, None);
+                (leg.tone, leg.hears, leg.echoes) = (false, None, false);
             }
         }
     }
@@ -367,7 +380,8 @@ impl Plane {
     pub fn silent(&mut self, now: Duration, sends: impl Fn(SocketAddr) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         for (&key, leg) in &mut self.legs {
-            let busy = leg.peer.is_some() || !leg.room.is_empty() || leg.hears.is_some();
+            let joined = leg.peer.is_some() || !leg.room.is_empty();
+            let busy = joined || leg.hears.is_some() || leg.echoes;
             let Some(remote) = leg.remote.as_ref().filter(|_| busy) else {
                 continue;
             };

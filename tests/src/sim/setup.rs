@@ -34,6 +34,8 @@ pub struct Setup {
     pub moods: bool,
     /// The session timer that the exchange asks for.
     pub session_expires_secs: u32,
+    /// How long a client stays parked.
+    pub parked_for: Duration,
 }
 
 impl Setup {
@@ -52,6 +54,7 @@ impl Setup {
             restarts: 0,
             moods: false,
             session_expires_secs: 1_800,
+            parked_for: Duration::from_secs(120),
         }
     }
 
@@ -90,6 +93,7 @@ impl Setup {
             restarts,
             moods: true,
             session_expires_secs: *chance.pick(&[0, 90, 90, 1_800]),
+            parked_for: chance.millis(10_000, 40_000),
         }
     }
 }
@@ -104,7 +108,12 @@ impl Centre {
                 self.order(at, agent, client);
                 return;
             }
-            3..6 => Dialled::Colleague(colleague),
+            3 => {
+                let intent = Intent::drawn(&mut self.chance);
+                self.dial_number(at, agent, "*43", intent);
+                return;
+            }
+            4..6 => Dialled::Colleague(colleague),
             _ => Dialled::Client(client),
         };
         let intent = Intent::drawn(&mut self.chance);

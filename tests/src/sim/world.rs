@@ -363,6 +363,7 @@ impl World {
             if let EventKind::Offered { snapshot, .. }
             | EventKind::Routed { snapshot, .. }
             | EventKind::Queued { snapshot, .. }
+            | EventKind::Parked { snapshot, .. }
             | EventKind::Received { snapshot, .. }
             | EventKind::Transferred { snapshot, .. }
             | EventKind::ConferenceJoined { snapshot, .. }

@@ -98,3 +98,36 @@ async fn a_call_of_others_is_not_found_and_the_pbx_is_not_asked() {
     boris.post(&hang_up, json!({})).await.is(404);
     house.nobody().post(&hang_up, json!({})).await.is(401);
 }
+
+#[tokio::test]
+async fn parking_and_taking_reach_the_pbx_and_refusals_are_told() {
+    let house = House::build().await;
+    let anna = house.user("anna", "agent", Some("101")).await;
+    let line = house.line("+7 495 123-45-01").await;
+    let call = house.ring("+79161234567", &line, &anna).await;
+    for (what, act, refusals) in [
+        (
+            "park",
+            Act::Park,
+            &[ControlRefused::NotNow, ControlRefused::NoPlace][..],
+        ),
+        (
+            "retrieve",
+            Act::Retrieve,
+            &[
+                ControlRefused::NotParked,
+                ControlRefused::InCall,
+                ControlRefused::NoTelephone,
+            ],
+        ),
+    ] {
+        let path = format!("calls/{call}/{what}");
+        let (answer, control) = answered(&house, &anna, (&path, json!({})), Ok(())).await;
+        answer.is(204);
+        assert_eq!((control.by, control.act), (anna.user_id(), act));
+        for refused in refusals {
+            let (answer, _) = answered(&house, &anna, (&path, json!({})), Err(*refused)).await;
+            answer.is(409);
+        }
+    }
+}

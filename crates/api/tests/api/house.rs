@@ -395,6 +395,7 @@ async fn found_first_administrator(store: &Store, nobody: &Client) -> Client {
         ring_timeout_secs: 20,
         wrap_up_secs: 0,
         may_call: model::Reach::default(),
+        call_waiting: false,
         deputy: None,
     };
     let user = store.users().create(data).await.unwrap();

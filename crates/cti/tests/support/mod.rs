@@ -168,6 +168,7 @@ impl Company {
                 ring_timeout_secs: 20,
                 wrap_up_secs: 0,
                 may_call: model::Reach::default(),
+                call_waiting: false,
                 deputy: None,
             };
             users.push(store.users().create(user).await.unwrap().id);
@@ -191,6 +192,7 @@ impl Company {
             networks: vec!["192.0.2.0/24".parse().unwrap()],
             media_networks: Vec::new(),
             trusted_identity: true,
+            called_in: model::CalledIn::Automatic,
             most_calls: None,
             outbound: None,
         };

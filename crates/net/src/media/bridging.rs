@@ -68,6 +68,12 @@ impl RtpThread {
                 leg.hear(Some(program), thread.now);
             }),
             Command::PlaySounds { leg, sounds, then } => self.play(leg, &sounds, then),
+            Command::Echo { leg } => {
+                if let Some(slot) = self.legs.slot(leg) {
+                    self.part(slot);
+                }
+                self.with_leg(leg, |thread, leg| leg.begin_echo(thread.now));
+            }
             Command::Stop { leg } => self.with_leg(leg, |thread, leg| {
                 leg.hear(None, thread.now);
             }),

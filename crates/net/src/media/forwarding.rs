@@ -105,9 +105,17 @@ impl RtpThread {
             }
             Content::Key => self.note_key(leg, slot, arrived),
         }
-        match leg.room {
-            Some(_) => self.confer_voice(leg, arrived),
-            None => self.forward(leg, arrived),
+        if leg.room.is_some() {
+            self.confer_voice(leg, arrived);
+        } else if leg.echoes() {
+            let at = (arrived.payload_at, arrived.payload_bytes);
+            leg.send_back(
+                self.now,
+                &arrived.header,
+                (&mut self.buffer[..], at.0, at.1),
+            );
+        } else {
+            self.forward(leg, arrived);
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Leg {
     pub(crate) playout: Option<Playout>,
     /// The far end has put us on hold.
     pub(crate) held: bool,
+    /// It hears itself.
+    echoes: bool,
     program: Option<Program>,
     music: MusicPlayer,
     /// Its bucket on the wheel, while we make frames for it.
@@ -77,6 +79,7 @@ impl Leg {
             room: None,
             playout: None,
             held: false,
+            echoes: false,
             program: None,
             music: MusicPlayer::new(music),
             bucket: None,
@@ -112,9 +115,40 @@ impl Leg {
             self.in_band = InBandReceiver::default();
         }
         self.program = program;
+        self.echoes = false;
         if self.is_watched() && !was_watched {
             self.restart_timeout(now);
         }
+    }
+
+    /// It hears itself from now on, and nothing else.
+    pub(crate) fn begin_echo(&mut self, now: Duration) {
+        self.hear(None, now);
+        self.echoes = true;
+        self.out.change_source();
+        self.restart_timeout(now);
+    }
+
+    /// Sends a packet back; its voice or key begins at `payload_at`.
+    pub(crate) fn send_back(
+        &mut self,
+        now: Duration,
+        header: &Header,
+        (buffer, payload_at, payload_bytes): (&mut [u8], usize, usize),
+    ) {
+        let receiving = self.remote.as_ref().is_some_and(|remote| remote.receiving);
+        if !receiving {
+            return self.out.leave_out(header);
+        }
+        let header = self.out.forward(now, header, header.payload_type);
+        if let Ok(packet) = header.write_before(buffer, payload_at, payload_bytes) {
+            self.send(packet);
+        }
+    }
+
+    /// Whether it hears itself.
+    pub(crate) fn echoes(&self) -> bool {
+        self.echoes
     }
 
     /// Whether it hears a tone or sounds.
@@ -164,7 +198,7 @@ impl Leg {
     }
 
     fn is_watched(&self) -> bool {
-        self.peer.is_some() || self.room.is_some() || self.hears_sounds()
+        self.peer.is_some() || self.room.is_some() || self.echoes || self.hears_sounds()
     }
 
     fn hears_sounds(&self) -> bool {

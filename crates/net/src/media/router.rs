@@ -84,6 +84,7 @@ impl Router {
             Command::SetRemote { leg, .. }
             | Command::Play { leg, .. }
             | Command::PlaySounds { leg, .. }
+            | Command::Echo { leg }
             | Command::Stop { leg }
             | Command::Hold { leg, .. } => self.thread_of(*leg),
             Command::Close { leg } => self.forget(*leg),

@@ -1,6 +1,6 @@
 //! A connection before its first byte of SIP: accepted or opened, and secured.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::PoisonError, time::Duration};
 
 use switch::{Path, Transport};
 use tokio::{
@@ -81,12 +81,20 @@ async fn secure(
     if ours {
         let trust = shared.tls.trust.as_ref();
         let trust = trust.ok_or_else(|| missing("[sip] tls_authorities is not set"))?;
-        let name = ServerName::IpAddress(path.remote.ip().into());
+        let name = server_name(path.remote, shared);
         return Ok(Box::new(trust.connector().connect(name, stream).await?));
     }
     let identity = shared.tls.identity.as_ref();
     let identity = identity.ok_or_else(|| missing("there is no certificate"))?;
     Ok(Box::new(identity.acceptor().accept(stream).await?))
+}
+
+/// The name that led to the address, else the address.
+fn server_name(remote: SocketAddr, shared: &Shared) -> ServerName<'static> {
+    let names = shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = names.get(&remote).cloned();
+    let name = name.and_then(|name| ServerName::try_from(name).ok());
+    name.unwrap_or_else(|| ServerName::IpAddress(remote.ip().into()))
 }
 
 /// Small messages leave at once, and a peer that vanished is noticed.

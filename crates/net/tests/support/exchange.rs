@@ -67,6 +67,7 @@ fn directory() -> Directory {
             networks: vec!["127.0.0.1/32".parse().unwrap()],
             media_networks: vec![],
             trusted_identity: false,
+            called_in: model::CalledIn::Automatic,
             most_calls: None,
             outbound: None,
         }],

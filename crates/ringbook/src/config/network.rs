@@ -1,6 +1,9 @@
 //! `[network]`, and what else SIP and RTP need to know of addresses and time.
 
-use std::{net::IpAddr, ops::RangeInclusive};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -31,6 +34,8 @@ pub(crate) struct Network {
     pub public_address: Option<Spanned<String>>,
     /// Networks whose hosts reach us by the address that we listen on.
     pub local_networks: Vec<Spanned<String>>,
+    /// Name servers for the names of trunks; none for those of the system.
+    pub resolvers: Vec<Spanned<String>>,
 }
 
 impl Default for Network {
@@ -39,6 +44,7 @@ impl Default for Network {
             rtp_ports: spanned("20000-29999".to_owned()),
             public_address: None,
             local_networks: LOCAL_NETWORKS.map(|it| spanned(it.to_owned())).to_vec(),
+            resolvers: Vec::new(),
         }
     }
 }
@@ -77,6 +83,22 @@ impl Source<'_> {
             public.transpose()?,
             local.collect::<Result<_, _>>()?,
         ))
+    }
+
+    /// Who is asked what a name means.
+    pub(super) fn resolvers(self, network: &Network) -> Result<Vec<SocketAddr>, ConfigError> {
+        let resolvers = network.resolvers.iter().map(|value| {
+            let text = value.get_ref();
+            let bare = || Some(SocketAddr::new(text.parse().ok()?, 53));
+            let address = text.parse().ok().or_else(bare);
+            address
+                .filter(|it: &SocketAddr| !it.ip().is_unspecified() && it.port() != 0)
+                .ok_or_else(|| {
+                    let what = format!("\"{text}\" is not the address of a name server");
+                    self.wrong(value.span().start, what, "write it as 192.0.2.53")
+                })
+        });
+        resolvers.collect()
     }
 
     /// RFC 4028 §4: 90 s is the least that may be asked for.

@@ -60,6 +60,7 @@ const QUEUED: &str = "Сервис";
 pub(super) struct Manager {
     pub(super) id: String,
     pub(super) name: &'static str,
+    pub(super) short_number: &'static str,
     pub(super) login: &'static str,
     pub(super) password: String,
     /// Account and secret of the one telephone.
@@ -173,7 +174,7 @@ async fn managers(rest: &Rest) -> Result<Vec<Manager>> {
             secret: String,
         }
         let device: Device = rest.post("devices", &body).await?;
-        Ok(Manager { id: user.id, name, login, password, device: (device.auth_user, device.secret) })
+        Ok(Manager { id: user.id, name, short_number, login, password, device: (device.auth_user, device.secret) })
     });
     stream::iter(made).buffered(AT_A_TIME).try_collect().await
 }

@@ -223,6 +223,17 @@ impl Leg {
         }
     }
 
+    /// Presses a key, told by INFO.
+    pub(super) fn press(&mut self, line: &mut Line, key: char) {
+        if let Phase::Talking { dialog, .. } = &mut self.phase {
+            let mut info = dialog.create_request(Method::Info);
+            info.headers
+                .push(Name::ContentType, "application/dtmf-relay");
+            info.body = format!("Signal={key}\r\nDuration=160\r\n").into_bytes();
+            line.request(info);
+        }
+    }
+
     /// Whether this INVITE is the one that we answered.
     pub(super) fn is_answered_by(&self, invite: ServerKey) -> bool {
         matches!(self.phase, Phase::Talking { server: Some(server), .. } if server == invite)

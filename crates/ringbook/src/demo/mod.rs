@@ -13,6 +13,7 @@ mod proof;
 mod queue;
 mod registration;
 mod scenes;
+mod second_stage;
 mod speech;
 mod theatre;
 mod user_agent;

@@ -8,11 +8,11 @@ use super::{
     daemon,
     desk::Card,
     evidence::{self, Call, Offer},
-    theatre::{PATIENCE, Theatre, end_after, end_of},
+    theatre::{PATIENCE, Theatre, end_after, end_of, print},
     user_agent::UserAgent,
     voice::sounding,
 };
-use crate::watch::{frame::Fact, line};
+use crate::watch::frame::Fact;
 
 /// How long a conversation may take.
 const CONVERSATION: Duration = Duration::from_secs(25);
@@ -135,7 +135,7 @@ pub(super) async fn lead_and_words(
     theatre.tell("demo-explanation", &[("number", number.clone())])?;
     newest
         .map(|(_, text)| text)
-        .try_for_each(|text| line(&format!("    {text}")))?;
+        .try_for_each(|text| print(&format!("    {text}")))?;
     Ok(offer)
 }
 

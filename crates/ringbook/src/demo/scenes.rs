@@ -11,7 +11,8 @@ use super::{
     evidence::{self, Obligation},
     proof::{conversation, lead_and_words},
     queue,
-    theatre::{PATIENCE, Theatre, end_of},
+    second_stage::{handed_over, on_the_mobile},
+    theatre::{PATIENCE, Theatre, behind_the_curtain, end_of, print},
     user_agent::{Facts, Manner, Order, Part, UserAgent},
     voice::Speech,
 };
@@ -51,6 +52,19 @@ pub(super) async fn play(theatre: &Theatre<'_>) -> Result<()> {
             .behave(manager, Manner::Answers(RINGING), listening(speech))
             .await?;
     }
+    let (owed, (beside, lines)) =
+        tokio::join!(in_front(theatre), behind_the_curtain(second_stage(theatre)));
+    let owed = owed?;
+    lines.iter().try_for_each(|text| print(text))?;
+    beside?;
+    called_back(theatre, &theatre.company.clients[GLEBS], &owed)
+        .await
+        .context("scene 7, the call back")?;
+    theatre.everybody_is_free().await
+}
+
+/// The scenes that are told while they are played; what is owed to a client in the end.
+async fn in_front(theatre: &Theatre<'_>) -> Result<Obligation> {
     let first = known_client(theatre)
         .await
         .context("scene 1, a known client")?;
@@ -60,13 +74,16 @@ pub(super) async fn play(theatre: &Theatre<'_>) -> Result<()> {
     unknown_caller(theatre)
         .await
         .context("scene 3, an unknown caller")?;
-    let owed = caller_gives_up(theatre)
+    caller_gives_up(theatre)
         .await
-        .context("scene 4, the caller gives up")?;
-    called_back(theatre, &theatre.company.clients[GLEBS], &owed)
+        .context("scene 4, the caller gives up")
+}
+
+async fn second_stage(theatre: &Theatre<'_>) -> Result<()> {
+    handed_over(theatre)
         .await
-        .context("scene 5, the call back")?;
-    theatre.everybody_is_free().await
+        .context("scene 5, a client is handed over")?;
+    on_the_mobile(theatre).await.context("scene 6, the mobile")
 }
 
 /// A known client reaches the assigned manager; the id of the call.

@@ -1,6 +1,7 @@
 //! Everybody on the stage: the managers' telephones and workspaces, the callers, and what a scene may ask of them.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     net::SocketAddr,
     time::{Duration, Instant},
@@ -25,6 +26,26 @@ use crate::{
 
 /// How long anything may take that should happen at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+
+tokio::task_local! {
+    /// The lines of scenes that nobody watches yet.
+    static KEPT: RefCell<Vec<String>>;
+}
+
+/// Prints a line, or keeps it if the scene is played behind the curtain.
+pub(super) fn print(text: &str) -> Result<()> {
+    match KEPT.try_with(|kept| kept.borrow_mut().push(text.to_owned())) {
+        Ok(()) => Ok(()),
+        Err(_) => line(text),
+    }
+}
+
+/// Plays scenes whose lines are to be printed later, so that they do not mingle with those of others; what came of them, and
+/// the lines.
+pub(super) async fn behind_the_curtain<T>(scenes: impl Future<Output = T>) -> (T, Vec<String>) {
+    let played = async { (scenes.await, KEPT.with(RefCell::take)) };
+    KEPT.scope(RefCell::default(), played).await
+}
 
 /// The stage.
 pub(super) struct Theatre<'a> {
@@ -99,12 +120,12 @@ impl<'a> Theatre<'a> {
 
     /// Prints a sentence.
     pub(super) fn say(&self, key: &str, facts: &[(&str, String)]) -> Result<()> {
-        line(&self.words.say(key, facts))
+        print(&self.words.say(key, facts))
     }
 
     /// Prints a sentence below a heading.
     pub(super) fn tell(&self, key: &str, facts: &[(&str, String)]) -> Result<()> {
-        line(&format!("  {}", self.words.say(key, facts)))
+        print(&format!("  {}", self.words.say(key, facts)))
     }
 
     /// Prints a card as it came.
@@ -113,7 +134,7 @@ impl<'a> Theatre<'a> {
         self.lines(&name)
             .offered(&card.offered)
             .iter()
-            .try_for_each(|text| line(&format!("  {text}")))
+            .try_for_each(|text| print(&format!("  {text}")))
     }
 
     /// A time of the API on the reader's clock.

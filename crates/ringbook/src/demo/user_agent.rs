@@ -59,6 +59,8 @@ pub(super) enum Order {
         part: Part,
     },
     HangUp,
+    /// Press a key.
+    Press(char),
 }
 
 /// What has happened so far.
@@ -309,6 +311,11 @@ impl Running {
             Order::HangUp => {
                 if let Some(leg) = &mut self.leg {
                     leg.hang_up(&mut self.line);
+                }
+            }
+            Order::Press(key) => {
+                if let Some(leg) = &mut self.leg {
+                    leg.press(&mut self.line, key);
                 }
             }
         }

@@ -265,7 +265,7 @@ const OF_ARCHIVE: [Read<Figures>; 4] = [
     ),
 ];
 
-const OF_TRUNKS: [(TrunkCode, Described); 8] = [
+const OF_TRUNKS: [(TrunkCode, Described); 9] = [
     (
         TrunkCode::Unknown,
         (
@@ -303,6 +303,14 @@ const OF_TRUNKS: [(TrunkCode, Described); 8] = [
         (
             "ringbook_trunks_unreachable",
             "Trunks that do not answer our registration.",
+            GAUGE,
+        ),
+    ),
+    (
+        TrunkCode::NameNotFound,
+        (
+            "ringbook_trunks_name_not_found",
+            "Trunks whose name has no address.",
             GAUGE,
         ),
     ),

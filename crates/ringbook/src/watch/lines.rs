@@ -330,6 +330,8 @@ impl Lines<'_> {
             Rule::Transferred { .. } => self.words.say("rule-transferred", &[("by", by)]),
             Rule::Conference { .. } => self.words.say("rule-conference", &[("by", by)]),
             Rule::PickedUp { .. } => self.words.say("rule-picked-up", &[("by", by)]),
+            Rule::Retrieved { .. } => self.words.say("rule-retrieved", &[("by", by)]),
+            Rule::NotRetrieved => self.plain("rule-not-retrieved"),
             Rule::Deputy { .. } => self.words.say("rule-deputy", &[("of", by)]),
             Rule::Returned { by: None } => self.plain("rule-returned-outside"),
             Rule::Returned { .. } => self.words.say("rule-returned", &[("by", by)]),

@@ -88,6 +88,16 @@ impl Rest {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    /// Posts a JSON body; there is nothing in the answer.
+    pub(crate) async fn act(&self, path: &str, body: &Value) -> Result<()> {
+        self.send(Method::POST, path, Some(body)).await.map(drop)
+    }
+
+    /// Removes what `path` names.
+    pub(crate) async fn remove(&self, path: &str) -> Result<()> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// Reads something that is not JSON.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Vec<u8>> {
         self.send(Method::GET, path, None).await

@@ -109,6 +109,13 @@ impl Transactions {
         self.clients.get(&client).map(|client| &client.request)
     }
 
+    /// Whether nothing at all has come to this INVITE, and nobody has withdrawn it.
+    pub fn is_unheard(&self, client: ClientKey) -> bool {
+        self.clients
+            .get(&client)
+            .is_some_and(|it| matches!(it.machine, Machine::Invite(client_invite::State::Calling)))
+    }
+
     fn begin_client(
         &mut self,
         now: Duration,

@@ -116,6 +116,7 @@ impl CallPatch {
                 self.snapshot = Some(snapshot.0.clone());
             }
             EventKind::ConferenceLeft { stays, .. } => self.agent = Some(stays.0),
+            EventKind::Parked { snapshot, .. } => self.snapshot = Some(snapshot.0.clone()),
             EventKind::TransferredOut {
                 number, snapshot, ..
             } => {

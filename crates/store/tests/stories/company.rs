@@ -49,12 +49,18 @@ async fn the_directory_has_what_was_set_and_tells_when_it_changes(
         }),
         register: true,
         register_secs: 600,
+        terms: model::TrunkTerms {
+            auth_user: Some("office-1".to_owned()),
+            codecs: vec![model::VoiceCodec::Pcmu],
+            ..Default::default()
+        },
     };
     let trunk = TrunkData {
         name: "Telco".to_owned(),
         networks: vec!["192.0.2.0/24".parse().unwrap()],
         media_networks: vec!["2001:db8::/32".parse().unwrap()],
         trusted_identity: true,
+        called_in: model::CalledIn::Header("P-Called-Party-ID".to_owned()),
         most_calls: Some(30),
         outbound: Some(outbound.clone()),
     };

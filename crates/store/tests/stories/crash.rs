@@ -8,6 +8,7 @@ use std::{
 
 use call::{Cause, EventKind, Party};
 use crm::{Calls, InteractionFilter, Interactions, Journal, PageRequest};
+use model::{DialogSnapshot, LineId};
 use rstest::rstest;
 use store::{Options, Store};
 
@@ -126,6 +127,60 @@ async fn dialogs_of_an_ended_call_are_kept_and_then_forgotten(
     tokio::time::timeout(Duration::from_secs(30), gone)
         .await
         .expect("dialogs are forgotten without anything else to write");
+}
+
+/// What a line does before it is answered, and a second word of a closed office, leave no dialogs behind that nobody forgets.
+#[rstest]
+#[tokio::test]
+async fn nothing_is_left_of_a_call_to_a_closed_office(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+    #[values(true, false)] is_answered: bool,
+) {
+    let place = Place::new(kind).await;
+    let options = Options {
+        dialogs_kept: Duration::ZERO,
+        ..Options::default()
+    };
+    let store = Store::open(&place.url, 1, "RU", options).await.unwrap();
+    let line = line(&store, "+74950000001").await.id;
+    let anna = user(&store, "Anna").await.id;
+    let mut script = Script::new(&store, UNKNOWN, line, anna).await;
+    let mut received = |instead: Option<LineId>, snapshot: &str| {
+        script.event(EventKind::Received {
+            line,
+            closed: true,
+            instead,
+            opens_at: None,
+            snapshot: DialogSnapshot(snapshot.to_owned()),
+        })
+    };
+    let mut facts = vec![received(Some(line), "")];
+    if is_answered {
+        facts.push(received(None, "the caller's dialog"));
+    }
+    facts.push(received(None, ""));
+    facts.insert(0, script.arrived());
+    let ended = script.event(EventKind::Ended {
+        cause: Cause::Closed,
+        by: Party::System,
+        agent: None,
+        talk_ms: 0,
+        wait_ms: 9_000,
+        missed: true,
+    });
+    store.append(facts).await.unwrap();
+    let open = store.open_calls().await.unwrap();
+    let kept = open[0].snapshot.as_ref().map(|it| it.0.as_str());
+    assert_eq!(kept, is_answered.then_some("the caller's dialog"));
+    store.append(vec![ended]).await.unwrap();
+    let gone = async {
+        while !store.open_calls().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("the dialogs of a closed office are forgotten");
 }
 
 /// Who was refused while the answer was on its way to the journal is refused again, not taken for somebody who talked.

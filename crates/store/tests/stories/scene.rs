@@ -90,6 +90,7 @@ pub(crate) fn user_data(name: &str, short_number: Option<&str>) -> UserData {
         ring_timeout_secs: 15,
         wrap_up_secs: 10,
         may_call: model::Reach::default(),
+        call_waiting: false,
         deputy: None,
     }
 }
