@@ -15,7 +15,7 @@ SPEECH := $(CARGO_TARGET_DIR)/speech
 PURE := model sip media call routing switch crm
 
 # Test programs of tests/tests that measure sound or time: alone on the machine, one after the other.
-SERIAL := media parked waiting attendant crash demo archive linphone
+SERIAL := media three_voices parked waiting attendant crash demo archive linphone
 
 .PHONY: help
 help:

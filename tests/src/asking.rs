@@ -23,6 +23,7 @@ pub const PLAIN: Manner = Manner {
     waits: true,
     by_question: false,
     at_once: false,
+    confers: None,
 };
 
 /// Takes the call after so many seconds.

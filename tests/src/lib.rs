@@ -21,6 +21,8 @@ pub mod relay;
 pub mod rest;
 pub mod sim;
 pub mod sipp;
+pub mod three;
+pub mod tones;
 pub mod voice;
 
 use std::path::PathBuf;

@@ -379,6 +379,7 @@ async fn the_client_hears_the_colleague_who_was_asked_and_the_question_is_not_re
         waits: true,
         by_question: false,
         at_once: false,
+        confers: None,
     };
     let after = Duration::from_secs(5);
     answers(&asker, Talking::Consult { after, manner });

@@ -24,6 +24,7 @@ pub type Outcome = Result<(), ControlRefused>;
 pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(transfer))
+        .routes(routes!(conference))
         .routes(routes!(hang_up))
         .routes(routes!(pause_recording))
         .routes(routes!(resume_recording))
@@ -34,6 +35,15 @@ pub fn router() -> OpenApiRouter<ApiState> {
 #[serde(deny_unknown_fields)]
 struct TransferFields {
     /// The colleague's short number, or any number outside that the agent may call.
+    #[garde(length(chars, min = 1, max = 64))]
+    to: String,
+}
+
+/// Who joins a conversation.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ConferenceFields {
+    /// The colleague's short number.
     #[garde(length(chars, min = 1, max = 64))]
     to: String,
 }
@@ -55,9 +65,27 @@ async fn transfer(
     carry_out(&state, &identity, id, Act::Transfer { to: fields.to }).await
 }
 
+/// Let a colleague join
+///
+/// The colleague's telephones ring with the card, while client and agent go on talking; from the answer on all three hear
+/// one another. If nobody takes it (`offer.ended`), the two go on. Either agent may leave, and the client stays with the
+/// other (`conference.left`); the client who hangs up ends the call for all. The answer comes when it has begun and stands
+/// in the journal; how it goes on is told by events.
+#[utoipa::path(post, path = "/calls/{id}/conference", tag = "calls", params(("id" = String, Path)),
+    request_body = ConferenceFields,
+    responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 422), (status = 503)))]
+async fn conference(
+    State(state): State<ApiState>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Body(fields): Body<ConferenceFields>,
+) -> Result<StatusCode, Problem> {
+    carry_out(&state, &identity, id, Act::Conference { to: fields.to }).await
+}
+
 /// Hang up
 ///
-/// Whoever talks leaves the call, which ends it unless a transfer is under way; whoever is offered it declines it.
+/// Whoever talks leaves the call, which ends it unless a transfer is under way or a colleague has joined; whoever is offered it declines it.
 /// Supervisors and administrators who are not in the call end it.
 #[utoipa::path(post, path = "/calls/{id}/hang-up", tag = "calls", params(("id" = String, Path)),
     responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 503)))]
@@ -136,7 +164,7 @@ fn problem(refused: ControlRefused) -> Problem {
             Problem::forbidden("you are not in this call; a supervisor can do this for whoever is")
         }
         ControlRefused::NotNow => Problem::refused(
-            "nobody talks to a client in this call now, or the client is being handed over already",
+            "nobody talks to a client alone in this call now, or a colleague is being rung for it already",
         ),
         ControlRefused::NoColleague => Problem::field(
             "to",

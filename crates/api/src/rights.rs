@@ -102,6 +102,7 @@ pub const TABLE: &[Rule] = {
         ("/api/v1/calls/{id}", User, User),
         ("/api/v1/calls/{id}/route", User, User),
         ("/api/v1/calls/{id}/transfer", User, User),
+        ("/api/v1/calls/{id}/conference", User, User),
         ("/api/v1/calls/{id}/hang-up", User, User),
         ("/api/v1/calls/{id}/park", User, User),
         ("/api/v1/calls/{id}/retrieve", User, User),

@@ -9,9 +9,9 @@ use model::{
 
 use crate::{
     Bridge, Cause, Effect, EffectEnd, Event, EventKind, Inbound, Input, Internal, LegNo, OfferEnd,
-    Origin, Outbound, Output, Party, conversation::millis, ledger::Ledger, offer::Offer,
-    outside::Outside, parking::Parking, placing::Placing, probe, reception::Reception,
-    recording::Recording, transfer::Transfer, waiting::Stay,
+    Origin, Outbound, Output, Party, conference::Conference, conversation::millis, ledger::Ledger,
+    offer::Offer, outside::Outside, parking::Parking, placing::Placing, probe,
+    reception::Reception, recording::Recording, transfer::Transfer, waiting::Stay,
 };
 
 /// Where the call stands.
@@ -107,6 +107,8 @@ pub struct Call {
     pub(crate) talker: Option<UserId>,
     /// The conversation is being handed over.
     pub(crate) transfer: Option<Transfer>,
+    /// A third party.
+    pub(crate) conference: Conference,
     /// The client is parked meanwhile.
     pub(crate) parking: Option<Parking>,
     /// It goes to a number outside.
@@ -237,6 +239,7 @@ impl Call {
             placing: Placing::default(),
             talker: None,
             transfer: None,
+            conference: Conference::default(),
             parking: None,
             outside: None,
             explanation: Arc::default(),
@@ -342,6 +345,9 @@ impl Call {
             Input::Understood { choice, more } => self.understood(context, choice, more),
             Input::Turned(service) => self.turned(context, service),
             Input::Freed => self.freed(context),
+            Input::Key { leg, key } if matches!(self.state, State::Talking { .. }) => {
+                self.key_in_question(context, leg, key);
+            }
             Input::Key { leg, key } if leg == LegNo::CALLER => self.key(context, key),
             Input::Key { leg, key } => self.key_elsewhere(context, leg, key),
             Input::Said(leg) => self.said(context, leg),
@@ -371,6 +377,8 @@ impl Call {
             Input::Ordered(ordered) => self.ordered(context, ordered),
             Input::PickedUp(picker) => self.picked_up(context, picker),
             Input::Join { leg, joining } => self.join(context, leg, joining),
+            Input::Confer { leg, conferring } => self.confer(context, leg, conferring),
+            Input::QuestionJoined => self.question_joined(context),
             Input::Consulted => self.end(context, Cause::Transferred, Party::Agent),
             Input::CallerCancelled => {
                 let by = self.party(LegNo::CALLER);

@@ -63,6 +63,8 @@ pub enum Cause {
     WaitedTooLong,
     /// A question to a colleague, who was then handed the client.
     Transferred,
+    /// A question to a colleague, who then joined the conversation with the client.
+    Conference,
     /// The office is closed.
     Closed,
     /// The caller left a message.
@@ -73,7 +75,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::HungUp,
         Self::CallerCancelled,
         Self::NobodyFree,
@@ -93,6 +95,7 @@ impl Cause {
         Self::CallBackWanted,
         Self::WaitedTooLong,
         Self::Transferred,
+        Self::Conference,
         Self::Closed,
         Self::MessageLeft,
         Self::LeftWhileParked,
@@ -101,7 +104,7 @@ impl Cause {
     /// The SIP status that a caller who is not answered yet gets (RFC 3261 §21).
     pub fn sip_status(self) -> u16 {
         match self {
-            Self::CallerCancelled | Self::Transferred => 487,
+            Self::CallerCancelled | Self::Transferred | Self::Conference => 487,
             Self::NobodyFree | Self::Busy => 486,
             Self::NobodyQualified
             | Self::NobodyAnswered
@@ -143,6 +146,7 @@ impl Cause {
             Self::CallBackWanted => "call_back_wanted",
             Self::WaitedTooLong => "waited_too_long",
             Self::Transferred => "transferred",
+            Self::Conference => "conference",
             Self::Closed => "closed",
             Self::MessageLeft => "message_left",
             Self::LeftWhileParked => "left_while_parked",
@@ -190,9 +194,10 @@ mod tests {
             Cause::CallBackWanted => 16,
             Cause::WaitedTooLong => 17,
             Cause::Transferred => 18,
-            Cause::Closed => 19,
-            Cause::MessageLeft => 20,
-            Cause::LeftWhileParked => 21,
+            Cause::Conference => 19,
+            Cause::Closed => 20,
+            Cause::MessageLeft => 21,
+            Cause::LeftWhileParked => 22,
         }
     }
 

@@ -30,6 +30,11 @@ pub enum Act {
         /// The number as typed.
         to: String,
     },
+    /// Let the colleague with this short number join client and agent (T3).
+    Conference {
+        /// The short number as typed.
+        to: String,
+    },
     /// End one's own part: hang up, decline, or end the whole call if one only leads.
     HangUp,
     /// Put the client into a place, from which anybody takes them (T3).
@@ -49,7 +54,7 @@ pub enum ControlRefused {
     Over,
     /// Whoever wants it is not in the call.
     NotTheirs,
-    /// There is no conversation with a client at the moment, or it is being handed over already.
+    /// There is no conversation with a client at the moment, it is being handed over, or a third party is in it already.
     NotNow,
     /// Nobody has this short number, and it is none that could be dialled.
     NoColleague,
@@ -82,6 +87,11 @@ pub enum Ordered {
     Transfer {
         /// To whom.
         to: Recipient,
+    },
+    /// A colleague joins client and agent.
+    Conference {
+        /// Who.
+        to: UserId,
     },
     /// The client goes into a place.
     Park,
@@ -159,6 +169,9 @@ impl Call {
             let began = self.own_agent() == Some(agent);
             return match &self.origin {
                 _ if talks => Some(Part::Talks(bridge.agent)),
+                _ if self.conference.agent() == Some(agent) => {
+                    self.conference.leg().map(Part::Talks)
+                }
                 Origin::Internal(_) if began => Some(Part::Talks(bridge.client)),
                 _ => None,
             };
@@ -186,6 +199,7 @@ impl Call {
                     transfer.is_ordered();
                 }
             }
+            Ordered::Conference { to } => self.invite(context, to),
             Ordered::Park => {
                 if let Some(bridge) = self.bridge() {
                     self.park(bridge.agent, true);

@@ -38,7 +38,7 @@ impl Call {
 
     /// The legs of a bridge without one that has left.
     fn present(&self, bridge: Bridge) -> Vec<LegNo> {
-        let mut legs = vec![bridge.client, bridge.agent];
+        let mut legs = self.talking(bridge);
         if self.transfer.is_some() && self.transferor().is_none() {
             legs.pop();
         }
@@ -49,9 +49,15 @@ impl Call {
     pub(crate) fn probe_bridge(&mut self, context: &Context<'_>, bridge: Bridge) {
         self.probes.stop();
         if !self.holders.is_empty() {
-            let legs = [bridge.client, bridge.agent];
+            let legs = self.talking(bridge);
             self.probes.start(context.now.mono, &legs);
         }
+    }
+
+    /// The legs that talk, a third party's included.
+    fn talking(&self, bridge: Bridge) -> Vec<LegNo> {
+        let two = [bridge.client, bridge.agent].into_iter();
+        two.chain(self.conference.leg()).collect()
     }
 
     /// Who talks, or is about to.
@@ -69,7 +75,9 @@ impl Call {
         cause: Cause,
         by: Party,
     ) {
-        if self.left_during_transfer(context, leg, (cause, by)) {
+        if self.left_during_transfer(context, leg, (cause, by))
+            || self.left_conference(context, leg)
+        {
             return;
         }
         if leg == LegNo::CALLER && self.answered && self.bridge().is_none() {
@@ -125,14 +133,15 @@ impl Call {
         (self.transfer, self.parking) = (None, None);
         let talker = self.talker.take();
         let offered = self.offer.take().map(|offer| offer.agent);
-        let mut agents: Vec<UserId> = [offered, talker, self.own_agent()]
+        let guest = self.conference.agent();
+        let mut agents: Vec<UserId> = [offered, talker, guest, self.own_agent()]
             .into_iter()
             .flatten()
             .collect();
         agents.sort_unstable();
         agents.dedup();
         for agent in agents {
-            let took_part = Some(agent) == talker || Some(agent) == self.own_agent();
+            let took_part = [talker, guest, self.own_agent()].contains(&Some(agent));
             self.free_agent(agent, wraps_up && took_part);
             self.effect(context, Effect::Release { agent });
         }
@@ -167,7 +176,7 @@ impl Call {
     fn drop_legs(&mut self) {
         match self.bridge() {
             Some(bridge) => {
-                let legs = [bridge.client, bridge.agent].into_iter();
+                let legs = self.talking(bridge).into_iter();
                 let legs = legs.filter(|leg| *leg != LegNo::CALLER);
                 self.outputs.extend(legs.map(Output::DropLeg));
             }

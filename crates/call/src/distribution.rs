@@ -27,7 +27,7 @@ impl Call {
             _ => None,
         };
         let wanted = match &self.transfer {
-            Some(transfer) => transfer.wanted(),
+            Some(transfer) => transfer.wanted().map(|it| self.conference.rule(it)),
             None => dialled.map(|agent| (agent, Rule::Dialled)),
         };
         self.outputs.push_back(Output::Decide {
@@ -259,6 +259,9 @@ impl Call {
             return self.outputs.push_back(Output::DropLeg(leg));
         };
         self.drop_device_legs(Some(leg));
+        if self.conference.take_invitation() {
+            return self.joined(context, leg, (agent, device), snapshot);
+        }
         if self.transfer.is_some() {
             return self.transferred(context, leg, (agent, device), snapshot);
         }

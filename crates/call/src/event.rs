@@ -235,6 +235,35 @@ pub enum EventKind {
         #[serde(skip)]
         snapshot: DialogSnapshot,
     },
+    /// A colleague is asked to join client and agent, and is offered the call next.
+    #[serde(rename = "conference.begun")]
+    ConferenceBegun {
+        /// Who talks with the client.
+        from: UserId,
+        /// The colleague.
+        to: UserId,
+    },
+    /// The colleague joined: all three talk.
+    #[serde(rename = "conference.joined")]
+    ConferenceJoined {
+        /// Who has the client.
+        from: UserId,
+        /// The colleague.
+        agent: UserId,
+        /// On which telephone.
+        device: DeviceId,
+        /// What recovery needs after a crash: kept beside the call while it runs, and no part of the fact.
+        #[serde(skip)]
+        snapshot: DialogSnapshot,
+    },
+    /// One of the two agents left; the conversation goes on with the other.
+    #[serde(rename = "conference.left")]
+    ConferenceLeft {
+        /// Who left.
+        agent: UserId,
+        /// Who has the client from now on.
+        stays: UserId,
+    },
     /// The client was put into a place, from which anybody may take them.
     #[serde(rename = "call.parked")]
     Parked {
@@ -398,6 +427,9 @@ impl EventKind {
             Self::Held { .. } => "call.updated",
             Self::TransferBegun { .. } => "transfer.begun",
             Self::Transferred { .. } => "call.transferred",
+            Self::ConferenceBegun { .. } => "conference.begun",
+            Self::ConferenceJoined { .. } => "conference.joined",
+            Self::ConferenceLeft { .. } => "conference.left",
             Self::Parked { .. } => "call.parked",
             Self::TransferredOut { .. } => "call.transferred_out",
             Self::RouteExhausted { .. } => "route.exhausted",

@@ -8,7 +8,8 @@ use model::{
 };
 
 use crate::{
-    Cause, Choice, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Recipient, Service,
+    Cause, Choice, Conferring, EffectEnd, EffectRequest, OfferEnd, Ordered, Picker, Recipient,
+    Service,
 };
 
 /// A leg of the call: 0 is the caller's, devices count from 1.
@@ -289,6 +290,16 @@ pub enum Input {
         /// Who comes.
         joining: Joining,
     },
+    /// An agent and the colleague whom they asked come into the conversation with the client; see
+    /// [`Call::may_transfer`](crate::Call::may_transfer).
+    Confer {
+        /// The agent's leg of this call until now.
+        leg: LegNo,
+        /// Who comes.
+        conferring: Conferring,
+    },
+    /// The question to a colleague is over: both legs have gone to the conversation with the client.
+    QuestionJoined,
     /// Somebody at a screen ordered it; see [`Call::may_control`](crate::Call::may_control).
     Ordered(Ordered),
     /// Somebody takes the call that rings elsewhere; see [`Call::rings_at`](crate::Call::rings_at).
@@ -517,6 +528,16 @@ pub enum Output {
         /// Between whom.
         bridge: Bridge,
     },
+    /// Let client, agent and guest hear one another; a recording that runs goes on with both of the agents.
+    Confer {
+        /// Client and agent.
+        bridge: Bridge,
+        /// The third party.
+        guest: LegNo,
+    },
+    /// Whoever has this leg wants the client, whom they have on hold in another call, to join; [`Input::QuestionJoined`]
+    /// follows if that is possible.
+    BringIn(LegNo),
     /// Tell a party that hands its conversation over how far that is (RFC 3515 §2.4.4).
     TransferProgress {
         /// Who.

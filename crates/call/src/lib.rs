@@ -8,6 +8,7 @@
 pub mod call;
 pub mod cause;
 pub mod command;
+mod conference;
 mod consultation;
 pub mod control;
 mod conversation;
@@ -32,6 +33,7 @@ mod waiting;
 pub use call::{Call, Context};
 pub use cause::{Cause, Party};
 pub use command::{Command, Notice, OrderId, OrderRefused, Refusal};
+pub use conference::Conferring;
 pub use control::{Act, Control, ControlRefused, Ordered};
 pub use effect::{Effect, EffectEnd, EffectId, EffectRequest, ShownBy};
 pub use event::{Event, EventKind, Lead, OfferEnd};

@@ -104,7 +104,8 @@ impl Call {
         let with_client = matches!(self.origin, Origin::Inbound(_) | Origin::Outbound(_));
         match self.state {
             State::Talking { bridge } => {
-                with_client && bridge.agent == leg && self.talker.is_some()
+                let third = self.conference.leg().is_some();
+                with_client && bridge.agent == leg && self.talker.is_some() && !third
             }
             _ => false,
         }
@@ -152,6 +153,20 @@ impl Call {
         };
         transfer.left = true;
         let client = transfer.bridge.client;
+        let (from, to) = (transfer.from, transfer.to);
+        // Whoever invited somebody and leaves hands the client over.
+        if self.conference.take_invitation() {
+            let by = Party::Agent;
+            self.commit(
+                context,
+                vec![EventKind::TransferBegun {
+                    by,
+                    from,
+                    to,
+                    number: None,
+                }],
+            );
+        }
         self.outputs.push_back(Output::DropLeg(leg));
         // Whoever is parked goes on hearing music.
         if self.parking.is_none() {
@@ -265,6 +280,7 @@ impl Call {
         let Some(mut transfer) = self.transfer.take() else {
             return;
         };
+        self.conference.take_invitation();
         if !transfer.left {
             self.last_offered = Some(transfer.from);
             self.state = State::Talking {

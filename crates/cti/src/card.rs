@@ -327,6 +327,7 @@ impl<'a> Why<'a> {
                 Rule::Returned { by } => by.map(|by| roster.named(by)),
                 Rule::Transferred { by }
                 | Rule::PickedUp { by }
+                | Rule::Conference { by }
                 | Rule::Retrieved { by }
                 | Rule::Deputy { of: by, .. } => Some(roster.named(by)),
                 _ => None,

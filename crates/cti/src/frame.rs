@@ -103,6 +103,19 @@ enum Body<'a> {
         agent: UserId,
         device: DeviceId,
     },
+    ConferenceBegun {
+        from: UserId,
+        to: UserId,
+    },
+    ConferenceJoined {
+        from: UserId,
+        agent: UserId,
+        device: DeviceId,
+    },
+    ConferenceLeft {
+        agent: UserId,
+        stays: UserId,
+    },
     Parked {
         by: UserId,
         place: u8,
@@ -267,6 +280,24 @@ pub(crate) fn write(
             from: *from,
             agent: *agent,
             device: *device,
+        },
+        EventKind::ConferenceBegun { from, to } => Body::ConferenceBegun {
+            from: *from,
+            to: *to,
+        },
+        EventKind::ConferenceJoined {
+            from,
+            agent,
+            device,
+            ..
+        } => Body::ConferenceJoined {
+            from: *from,
+            agent: *agent,
+            device: *device,
+        },
+        EventKind::ConferenceLeft { agent, stays } => Body::ConferenceLeft {
+            agent: *agent,
+            stays: *stays,
         },
         EventKind::Parked { by, place, .. } => Body::Parked {
             by: *by,

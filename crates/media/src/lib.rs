@@ -7,6 +7,7 @@
 pub mod dtmf;
 pub mod g711;
 pub mod in_band;
+pub mod mixing;
 pub mod music;
 pub mod offer_answer;
 pub mod plane;

@@ -175,6 +175,18 @@ pub enum Command {
         /// The conversation that they belong to.
         conversation: ConversationKey,
     },
+    /// Let three legs hear one another, each the sum of the other two, 20 to 40 ms later than in a bridge. Ends tones and
+    /// sounds on all three, and whatever they were joined in; ends for a leg with `Join` or `Close`, and for all once
+    /// only one is left. Keys (RFC 4733) are reported and heard by nobody. A leg whose both others are held hears our
+    /// music. On the right channel of a recording of this conversation is from now on the sum of the two agents.
+    Confer {
+        /// The leg on the left channel.
+        client: LegKey,
+        /// The legs on the right channel.
+        agents: [LegKey; 2],
+        /// The conversation that they belong to.
+        conversation: ConversationKey,
+    },
     /// Send a tone to the leg until `Stop`, `Join` or another order to play. Sounds end for it without a report.
     Play {
         /// Who hears it.

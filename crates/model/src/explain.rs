@@ -36,6 +36,11 @@ pub enum Rule {
         /// Who.
         by: UserId,
     },
+    /// A colleague who talks with the client brings the agent into the conversation (T3).
+    Conference {
+        /// Who.
+        by: UserId,
+    },
     /// The agent took a call that rang at a colleague (T3).
     PickedUp {
         /// At whom it rang.

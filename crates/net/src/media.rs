@@ -12,6 +12,7 @@ mod leg;
 mod legs;
 mod order;
 mod priority;
+mod rooms;
 mod router;
 mod source;
 mod stream;
@@ -42,6 +43,7 @@ use self::{
     counters::Counted,
     legs::Legs,
     order::{Order, Travelling},
+    rooms::Rooms,
     router::{Router, ThreadDoor},
     tap::Taps,
     thread::{Neighbours, RtpThread, WAKE_TOKEN},
@@ -349,6 +351,7 @@ impl ThreadSeed {
             now,
             legs: Legs::default(),
             wheel: Wheel::new(now),
+            rooms: Rooms::new(now),
             taps: Taps::new(writer),
             counted: Counted::default(),
             load: Load::new(now, BUSY, CALM),

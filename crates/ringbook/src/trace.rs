@@ -318,6 +318,10 @@ impl Tale<'_> {
                 let by = self.name(by);
                 self.words.say("rule-transferred", &[("by", by)])
             }
+            Rule::Conference { by } => {
+                let by = self.name(by);
+                self.words.say("rule-conference", &[("by", by)])
+            }
             Rule::PickedUp { by } => {
                 let by = self.name(by);
                 self.words.say("rule-picked-up", &[("by", by)])

@@ -235,6 +235,8 @@ impl Switch {
             Wish::DropLeg(leg) => self.drop_device(now, id, leg),
             Wish::Connect { bridge, recording } => self.connect(id, bridge, recording),
             Wish::Reconnect { bridge } => self.reconnect(id, bridge),
+            Wish::Confer { bridge, guest } => self.confer(id, bridge, guest),
+            Wish::BringIn(leg) => self.bring_in(now, id, leg),
             Wish::TransferProgress { leg, status } => self.transfer_progress(now, id, leg, status),
             Wish::PauseRecording { paused } => self.pause_recording(id, paused),
             Wish::StopRecording => self.stop_recording(id),

@@ -65,9 +65,6 @@ impl Switch {
         if let Consulted::Talks { leg, .. } = consulted {
             let theirs = self.legs.key_of(question.0, leg);
             let theirs = theirs.and_then(|key| self.legs.find(key));
-            let may_come = |leg: &Leg| {
-                matches!(leg.side, Side::Device(_)) && is_answered(leg) && has_media(leg)
-            };
             if !theirs.is_some_and(may_come) {
                 return Err((603, "the colleague is not at a telephone of ours"));
             }
@@ -124,7 +121,12 @@ impl Switch {
     }
 
     /// Moves a colleague's leg to another call: its number there, whose it is, and whether it holds.
-    fn fetch(&mut self, from: CallId, no: LegNo, to: CallId) -> Option<(LegNo, DeviceId, bool)> {
+    pub(crate) fn fetch(
+        &mut self,
+        from: CallId,
+        no: LegNo,
+        to: CallId,
+    ) -> Option<(LegNo, DeviceId, bool)> {
         let key = self.legs.key_of(from, no)?;
         let leg = self.legs.find(key)?;
         let (Side::Device(device), held) = (leg.side, leg.held) else {
@@ -189,12 +191,17 @@ impl Switch {
     }
 }
 
+/// The leg of a telephone of ours that may move into another call.
+pub(crate) fn may_come(leg: &Leg) -> bool {
+    matches!(leg.side, Side::Device(_)) && is_answered(leg) && has_media(leg)
+}
+
 /// Neither side has begun to end it.
 fn is_running(leg: &Leg) -> bool {
     matches!(leg.phase, Phase::Incoming(_)) || is_answered(leg)
 }
 
-fn is_answered(leg: &Leg) -> bool {
+pub(crate) fn is_answered(leg: &Leg) -> bool {
     let answered = matches!(
         leg.phase,
         Phase::Confirmed | Phase::AwaitingAck { leaving: false, .. }

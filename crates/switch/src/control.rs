@@ -83,6 +83,13 @@ impl Switch {
                 let on = control.act == Act::ResumeRecording;
                 Ok(Ordered::Record { by, on })
             }
+            Act::Conference { to } => {
+                let from = call.may_hand_over(by, leads)?;
+                let to = self.directory.colleague(to.trim());
+                let to = to.ok_or(ControlRefused::NoColleague)?.user;
+                let to = self.free_colleague(from, to)?;
+                Ok(Ordered::Conference { to })
+            }
             Act::Park => {
                 call.may_hand_over(by, leads)?;
                 self.has_place()?;

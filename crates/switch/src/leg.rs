@@ -158,6 +158,12 @@ impl Legs {
         legs.filter(|leg| leg.side == Side::Trunk(trunk)).count()
     }
 
+    /// The legs of one telephone.
+    pub(crate) fn of_device(&self, device: DeviceId) -> impl Iterator<Item = &Leg> {
+        let legs = self.table.values();
+        legs.filter(move |leg| leg.side == Side::Device(device))
+    }
+
     /// Whether an agent's telephone elsewhere rings.
     pub(crate) fn rings_elsewhere(&self) -> bool {
         let mut legs = self.table.values();

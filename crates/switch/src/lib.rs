@@ -10,6 +10,7 @@ mod answers;
 mod caller_leg;
 mod calls;
 mod codes;
+mod conferences;
 mod consultations;
 mod control;
 mod delayed_offer;

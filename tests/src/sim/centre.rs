@@ -342,6 +342,22 @@ impl Centre {
         self.pump(phone);
     }
 
+    /// Whoever sends to this port of ours presses a key now.
+    pub fn press(&mut self, ours: SocketAddr, digit: char) {
+        let mut phones = self.phones.values();
+        if let Some((client, question)) = phones.find_map(|phone| phone.asks_at(ours)) {
+            self.joins.push((self.now, client, question));
+        }
+        if let Some(leg) = self.plane.leg_at(ours) {
+            let key = media::plane::Event::Dtmf {
+                leg,
+                digit,
+                duration_ms: 100,
+            };
+            self.later(Duration::from_millis(20), Happening::Media(self.life, key));
+        }
+    }
+
     /// A telephone hangs up whatever it talks of now.
     pub fn hang_up(&mut self, phone: SocketAddr) {
         let now = self.now;
@@ -505,7 +521,7 @@ impl Centre {
                 named_by = "To";
             }
             let pressed = std::mem::take(&mut phone.pressed).into_iter();
-            keys.extend(pressed.map(|ours| ('1', ours)));
+            keys.extend(pressed);
             let joins = std::mem::take(&mut phone.joins).into_iter();
             self.joins.extend(joins.map(|(a, b)| (self.now, a, b)));
             asker = self.owners.get(&party).copied();
@@ -540,14 +556,7 @@ impl Centre {
             }
         }
         for (digit, ours) in keys {
-            if let Some(leg) = self.plane.leg_at(ours) {
-                let key = media::plane::Event::Dtmf {
-                    leg,
-                    digit,
-                    duration_ms: 100,
-                };
-                self.later(Duration::from_millis(20), Happening::Media(self.life, key));
-            }
+            self.press(ours, digit);
         }
         let sooner = |next: &Duration| self.woken_at.get(&party).is_none_or(|at| next < at);
         if let Some(next) = next.filter(sooner) {

@@ -20,6 +20,8 @@ pub struct Manner {
     pub by_question: bool,
     /// Hangs up both as soon as the exchange has taken the order.
     pub at_once: bool,
+    /// Once the colleague talks, brings the client in by `*3` instead, and hangs up so long after that.
+    pub confers: Option<Duration>,
 }
 
 /// A question to a colleague.
@@ -231,6 +233,13 @@ impl Phone {
         };
         let (id, client) = (question.call_id().to_owned(), question.client.clone());
         let by_question = question.manner.by_question && question.talk.is_some();
+        if let (Some(after), Some(talk)) = (question.manner.confers, &question.talk) {
+            let ours = talk.remote_media.filter(|_| !talk.over);
+            self.pressed.extend(ours.map(|ours| ('*', ours)));
+            self.pressed.extend(ours.map(|ours| ('3', ours)));
+            self.acts.push((now + after, Act::Leave(id)));
+            return;
+        }
         let colleague = question.colleague.clone();
         let (over, name) = (question.over, question.named());
         let calls = self.calls.iter();
@@ -249,6 +258,16 @@ impl Phone {
             question.referred = true;
         }
         self.refer(now, &within, &to);
+    }
+
+    /// Where it hears client and colleague, if it asks the colleague at this port of ours.
+    pub(super) fn asks_at(&self, ours: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
+        let at = |talk: &Talk| talk.remote_media == Some(ours);
+        let mut asked = self.questions.iter();
+        let question = asked.find(|it| it.talk.as_ref().is_some_and(at))?;
+        let of_client = |call: &&PhoneCall| call.invite.text("Call-ID") == question.client;
+        let talk = self.calls.iter().find(of_client)?.talk.as_ref()?;
+        Some((talk.media, question.media))
     }
 
     /// Orders a transfer in the dialog with this Call-ID.

@@ -41,11 +41,12 @@ impl Centre {
         let (agent, call) = *self.chance.pick(&now);
         let colleague = self.chance.below(self.agents.len() as u64);
         let to = short_number(usize::try_from(colleague).unwrap_or(0));
-        let act = match self.chance.below(12) {
+        let act = match self.chance.below(14) {
             0 => Act::HangUp,
             1..4 => Act::PauseRecording,
             4..6 => Act::ResumeRecording,
             6..10 => Act::Park,
+            10..12 => Act::Conference { to },
             _ => Act::Transfer { to },
         };
         if act == Act::Park {

@@ -104,8 +104,12 @@ fn a_cancel_is_obeyed(centre: &Centre, found: &mut Vec<String>) {
         });
         let obeyed = match first {
             Some(answer) => {
-                answer.at < cancel.at
-                    || (answer.at == cancel.at && answer.message.status() == Some(487))
+                let place = |record: &Record| {
+                    let mut all = of_caller[&cancel.party].iter();
+                    all.position(|it| std::ptr::eq(*it, record))
+                };
+                let before = place(answer) < place(cancel);
+                before || (answer.at == cancel.at && answer.message.status() == Some(487))
             }
             None => false,
         };
@@ -211,13 +215,12 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
             continue;
         };
         // Whoever hands a call over or parks it may leave it at once.
-        let lets_go = |kind: &EventKind| {
-            matches!(
-                kind,
-                EventKind::Ended { .. }
-                    | EventKind::TransferBegun { .. }
-                    | EventKind::Parked { .. }
-            )
+        let lets_go = |kind: &EventKind| match kind {
+            EventKind::Ended { .. }
+            | EventKind::TransferBegun { .. }
+            | EventKind::Parked { .. } => true,
+            EventKind::ConferenceLeft { agent: left, .. } => *left == agent,
+            _ => false,
         };
         let end = journal
             .iter()
@@ -233,7 +236,8 @@ fn nobody_is_offered_a_call_while_dialling(centre: &Centre, found: &mut Vec<Stri
             let taken_over = journal.iter().any(|it| {
                 it.call == offer.call
                     && it.at == offer.at
-                    && matches!(it.kind, EventKind::Transferred { agent, .. } if agent == whom)
+                    && matches!(it.kind, EventKind::Transferred { agent, .. }
+                        | EventKind::ConferenceJoined { agent, .. } if agent == whom)
             });
             let distributed = !matches!(rule, Rule::Caller | Rule::Dialled) && !taken_over;
             let during =
@@ -257,7 +261,7 @@ pub(super) fn belong_together(
     let of = |media| centre.media_of.get(&media);
     let talked = |one: SocketAddr, other: SocketAddr| {
         let mut bridges = centre.plane.bridges.iter().filter(|it| it.at <= at);
-        bridges.any(|it| [(it.a, it.b), (it.b, it.a)].contains(&(one, other)))
+        one == other || bridges.any(|it| [(it.a, it.b), (it.b, it.a)].contains(&(one, other)))
     };
     let mut joins = centre.joins.iter().filter(|(when, ..)| *when <= at);
     let same = of(a).is_some() && of(a) == of(b);

@@ -194,6 +194,7 @@ fn drawn_talking(chance: &mut Chance) -> Talking {
                 waits: chance.permille(700),
                 by_question: chance.permille(300),
                 at_once: chance.permille(300),
+                confers: chance.permille(400).then(|| chance.millis(100, 40_000)),
             },
         },
         80..93 => Talking::Hold {

@@ -30,6 +30,7 @@ pub(super) enum Act {
     Crash,
     Boot,
     Press(String),
+    Leave(String),
 }
 
 /// One call at a telephone.
@@ -90,8 +91,8 @@ pub struct Phone {
     pub registrar: VecDeque<(u16, (String, String))>,
     /// When the key is pressed on mobile telephones that answer, one after the other; then by chance.
     pub keys: VecDeque<Option<Duration>>,
-    /// Where the key that was pressed goes, and is not under way yet.
-    pub pressed: Vec<SocketAddr>,
+    /// Keys that were pressed and are not under way yet, and where they go.
+    pub pressed: Vec<(char, SocketAddr)>,
     /// The transaction layer.
     pub reliable: Reliable,
     pub(super) password: String,
@@ -249,6 +250,7 @@ impl Phone {
     pub(super) fn act(&mut self, now: Duration, act: Act) {
         match act {
             Act::Consult(call, manner) => self.consult(now, &call, manner),
+            Act::Leave(question) => self.drop_question(now, &question),
             Act::Join(question) => self.join(now, &question),
             Act::Register => self.register(now, None),
             Act::Crash => self.crash(now),
@@ -270,7 +272,7 @@ impl Phone {
                 let talk = self.find(&call).and_then(|call| call.talk.as_ref());
                 let ours = talk.filter(|talk| !talk.over);
                 let ours = ours.and_then(|talk| talk.remote_media);
-                self.pressed.extend(ours);
+                self.pressed.extend(ours.map(|ours| ('1', ours)));
             }
             Act::Transfer(call) => {
                 if let Some(colleague) = self.colleagues.pop_front() {

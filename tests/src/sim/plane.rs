@@ -18,6 +18,8 @@ struct Leg {
     local: SocketAddr,
     remote: Option<Remote>,
     peer: Option<LegKey>,
+    /// The others of its conference.
+    room: Vec<LegKey>,
     held: bool,
     quiet_since: Duration,
     told: bool,
@@ -81,12 +83,21 @@ impl Plane {
 
     /// Who hears what is sent to this port of ours.
     pub fn heard_at(&self, local: SocketAddr) -> Option<SocketAddr> {
-        let leg = self.legs.values().find(|leg| leg.local == local)?;
+        self.heard_by(local).first().copied()
+    }
+
+    /// The same in a conference: all who hear it, and whom it hears.
+    pub fn heard_by(&self, local: SocketAddr) -> Vec<SocketAddr> {
+        let mut legs = self.legs.values();
+        let Some(leg) = legs.find(|leg| leg.local == local) else {
+            return Vec::new();
+        };
         if leg.echoes {
-            return leg.remote.as_ref().map(|remote| remote.rtp);
+            return leg.remote.iter().map(|remote| remote.rtp).collect();
         }
-        let peer = self.legs.get(&leg.peer?)?;
-        peer.remote.as_ref().map(|remote| remote.rtp)
+        let others = leg.peer.iter().chain(&leg.room);
+        let others = others.filter_map(|other| self.legs.get(other)?.remote.as_ref());
+        others.map(|remote| remote.rtp).collect()
     }
 
     /// Carries out an order; what follows from it, and whether it does so at once.
@@ -101,8 +112,9 @@ impl Plane {
                 let mut joined = None;
                 if let Some(found) = self.legs.get_mut(&leg) {
                     found.quiet_since = now;
-                    let first = found.remote.replace(remote).is_none();
-                    joined = found.peer.filter(|_| first);
+                    if found.remote.replace(remote).is_none() {
+                        joined = found.peer;
+                    }
                 }
                 if let Some(peer) = joined {
                     self.note_bridge(now, leg, peer);
@@ -111,6 +123,10 @@ impl Plane {
             }
             Command::Join { a, b, .. } => {
                 self.join(now, a, b);
+                Vec::new()
+            }
+            Command::Confer { client, agents, .. } => {
+                self.confer(now, [client, agents[0], agents[1]]);
                 Vec::new()
             }
             Command::Hold { leg, held } => {
@@ -217,6 +233,7 @@ impl Plane {
             local,
             remote: None,
             peer: None,
+            room: Vec::new(),
             held: false,
             quiet_since: now,
             told: false,
@@ -233,11 +250,50 @@ impl Plane {
         if !self.legs.contains_key(&a) || !self.legs.contains_key(&b) {
             return;
         }
+        self.leave_room(a);
+        self.leave_room(b);
         self.note_bridge(now, a, b);
         for (one, other) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&one) {
                 (leg.peer, leg.quiet_since, leg.told) = (Some(other), now, false);
                 (leg.tone, leg.hears, leg.echoes) = (false, None, false);
+            }
+        }
+    }
+
+    fn confer(&mut self, now: Duration, three: [LegKey; 3]) {
+        if !three.iter().all(|key| self.legs.contains_key(key)) {
+            return;
+        }
+        for one in three {
+            self.leave_room(one);
+        }
+        // The agents belong together because each belongs to the client.
+        let [client, first, second] = three;
+        self.note_bridge(now, client, first);
+        self.note_bridge(now, client, second);
+        for one in three {
+            let others = three.into_iter().filter(|other| *other != one);
+            let others: Vec<LegKey> = others.collect();
+            if let Some(leg) = self.legs.get_mut(&one) {
+                (leg.peer, leg.quiet_since, leg.told) = (None, now, false);
+                (leg.tone, leg.hears) = (false, None);
+                leg.room = others;
+            }
+        }
+        let peers = self.legs.values_mut();
+        for leg in peers.filter(|leg| leg.peer.is_some_and(|peer| three.contains(&peer))) {
+            leg.peer = None;
+        }
+    }
+
+    fn leave_room(&mut self, key: LegKey) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        for other in std::mem::take(&mut leg.room) {
+            if let Some(other) = self.legs.get_mut(&other) {
+                other.room.retain(|one| *one != key);
             }
         }
     }
@@ -273,6 +329,7 @@ impl Plane {
     }
 
     fn close(&mut self, now: Duration, key: LegKey) -> Vec<Event> {
+        self.leave_room(key);
         let Some(leg) = self.legs.remove(&key) else {
             return Vec::new();
         };
@@ -323,7 +380,8 @@ impl Plane {
     pub fn silent(&mut self, now: Duration, sends: impl Fn(SocketAddr) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         for (&key, leg) in &mut self.legs {
-            let busy = leg.peer.is_some() || leg.hears.is_some() || leg.echoes;
+            let joined = leg.peer.is_some() || !leg.room.is_empty();
+            let busy = joined || leg.hears.is_some() || leg.echoes;
             let Some(remote) = leg.remote.as_ref().filter(|_| busy) else {
                 continue;
             };

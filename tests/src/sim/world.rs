@@ -366,6 +366,7 @@ impl World {
             | EventKind::Parked { snapshot, .. }
             | EventKind::Received { snapshot, .. }
             | EventKind::Transferred { snapshot, .. }
+            | EventKind::ConferenceJoined { snapshot, .. }
             | EventKind::TransferredOut { snapshot, .. }
             | EventKind::ConversationStarted { snapshot, .. } = &event.kind
             {

@@ -45,6 +45,11 @@ async fn what_is_wanted_reaches_the_pbx_with_who_wants_it() {
     assert_eq!(wanted, (call, anna.user_id(), false));
     let to = "102".to_owned();
     assert_eq!(control.act, Act::Transfer { to });
+    let join = format!("calls/{call}/conference");
+    let (answer, control) = answered(&house, &anna, (&join, json!({"to": "103"})), Ok(())).await;
+    answer.is(204);
+    let to = "103".to_owned();
+    assert_eq!(control.act, Act::Conference { to });
     let hang_up = format!("calls/{call}/hang-up");
     let (answer, control) = answered(&house, &vera, (&hang_up, json!({})), Ok(())).await;
     answer.is(204);

@@ -58,6 +58,11 @@ impl RtpThread {
                 b,
                 conversation: _,
             } => self.join(a, b),
+            Command::Confer {
+                client,
+                agents,
+                conversation,
+            } => self.confer(client, agents, conversation),
             Command::Play { leg, tone } => self.with_leg(leg, |thread, leg| {
                 let program = Program::Tone(ToneGenerator::new(tone));
                 leg.hear(Some(program), thread.now);
@@ -202,8 +207,9 @@ impl RtpThread {
         self.update_wheel(slot_b);
     }
 
-    /// Ends the bridge of a leg, if it is in one.
-    fn part(&mut self, slot: u32) {
+    /// Ends the bridge of a leg, or its part in a conference, if it is in one.
+    pub(super) fn part(&mut self, slot: u32) {
+        self.leave_room(slot);
         let Some(peer) = self.legs.at(slot).and_then(|leg| leg.peer.take()) else {
             return;
         };
@@ -227,7 +233,7 @@ impl RtpThread {
     }
 
     /// A leg is on the wheel while it hears a tone or sounds, or music because its peer holds.
-    fn update_wheel(&mut self, slot: u32) {
+    pub(super) fn update_wheel(&mut self, slot: u32) {
         let peer = self.legs.at(slot).and_then(|leg| leg.peer);
         let peer_holds = peer
             .and_then(|peer| self.legs.at(peer))

@@ -105,7 +105,9 @@ impl RtpThread {
             }
             Content::Key => self.note_key(leg, slot, arrived),
         }
-        if leg.echoes() {
+        if leg.room.is_some() {
+            self.confer_voice(leg, arrived);
+        } else if leg.echoes() {
             let at = (arrived.payload_at, arrived.payload_bytes);
             leg.send_back(
                 self.now,
@@ -114,6 +116,18 @@ impl RtpThread {
             );
         } else {
             self.forward(leg, arrived);
+        }
+    }
+
+    /// Keeps the voice for the next beat of the conference. Keys are for us only; what a held leg sends is its music.
+    fn confer_voice(&self, leg: &mut Leg, arrived: Arrived) {
+        let (Some(playout), Some(remote)) = (&mut leg.playout, &leg.remote) else {
+            return;
+        };
+        if arrived.content == Content::Voice && !leg.held {
+            let end = arrived.payload_at + arrived.payload_bytes;
+            let payload = &self.buffer[arrived.payload_at..end];
+            playout.put(&arrived.header, remote.codec, payload);
         }
     }
 

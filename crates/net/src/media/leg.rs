@@ -6,6 +6,7 @@ use media::{
     Codec, LegKey, LegStats, Remote,
     dtmf::{DtmfReceiver, Press},
     in_band::InBandReceiver,
+    mixing::{self, Frame, Playout},
     rtp::{HEADER_BYTES, Header, Reception},
     sound::{MusicPlayer, Sound, SoundPlayer},
     tone::{FRAME_SAMPLES, ToneGenerator},
@@ -37,6 +38,9 @@ pub(crate) struct Leg {
     pub(crate) remote: Option<Remote>,
     /// The other leg of the bridge, by its slot on this thread.
     pub(crate) peer: Option<u32>,
+    /// The conference it is in, by its number on this thread, and its voice there.
+    pub(crate) room: Option<u32>,
+    pub(crate) playout: Option<Playout>,
     /// The far end has put us on hold.
     pub(crate) held: bool,
     /// It hears itself.
@@ -72,6 +76,8 @@ impl Leg {
             rtcp,
             remote: None,
             peer: None,
+            room: None,
+            playout: None,
             held: false,
             echoes: false,
             program: None,
@@ -192,7 +198,7 @@ impl Leg {
     }
 
     fn is_watched(&self) -> bool {
-        self.peer.is_some() || self.echoes || self.hears_sounds()
+        self.peer.is_some() || self.room.is_some() || self.echoes || self.hears_sounds()
     }
 
     fn hears_sounds(&self) -> bool {
@@ -242,28 +248,56 @@ impl Leg {
             self.out.change_source();
             return false;
         };
-        let mut packet = [0; FRAME_BYTES];
-        let Some((head, frame)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else {
-            return false;
-        };
-        let Some(frame) = frame.first_chunk_mut::<FRAME_SAMPLES>() else {
-            return false;
-        };
+        let mut frame = [0; FRAME_SAMPLES];
         let mut played = false;
         match &mut self.program {
-            Some(Program::Tone(tone)) => tone.next_frame(codec, frame),
+            Some(Program::Tone(tone)) => tone.next_frame(codec, &mut frame),
             Some(Program::Sounds(sounds)) => {
-                played = sounds.next_frame(&mut self.music, codec, frame);
+                played = sounds.next_frame(&mut self.music, codec, &mut frame);
             }
-            None => self.music.next_frame(codec, frame),
+            None => self.music.next_frame(codec, &mut frame),
         }
+        self.send_frame(now, codec, &frame);
+        played
+    }
+
+    /// Sends 20 ms of a conference.
+    pub(crate) fn send_mixed(&mut self, now: Duration, heard: &Frame) {
+        self.music.pause();
+        let Some(codec) = self.codec_heard() else {
+            return self.out.change_source();
+        };
+        let mut frame = [0; FRAME_SAMPLES];
+        mixing::encode(codec, heard, &mut frame);
+        self.send_frame(now, codec, &frame);
+    }
+
+    /// Sends the next 20 ms of music, because everybody else in the conference holds.
+    pub(crate) fn send_music(&mut self, now: Duration) {
+        self.send_own_frame(now);
+    }
+
+    fn send_frame(&mut self, now: Duration, codec: Codec, frame: &[u8; FRAME_SAMPLES]) {
+        let mut packet = [0; FRAME_BYTES];
+        let Some((head, body)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else {
+            return;
+        };
+        body.copy_from_slice(frame);
         let header = self
             .out
             .own(now, codec.payload_type(), FRAME_SAMPLES as u32);
         if header.write(head).is_ok() {
             self.send(&packet);
         }
-        played
+    }
+
+    /// It is in no conference any more; in which it was.
+    pub(crate) fn leave_room(&mut self) -> Option<u32> {
+        let room = self.room.take()?;
+        self.playout = None;
+        self.music.pause();
+        self.out.change_source();
+        Some(room)
     }
 
     /// The codec of whoever listens; none if nobody does or nothing can be sent there.

@@ -89,6 +89,7 @@ impl Router {
             | Command::Hold { leg, .. } => self.thread_of(*leg),
             Command::Close { leg } => self.forget(*leg),
             Command::Join { a, b, .. } => self.gather(*a, *b),
+            Command::Confer { client, agents, .. } => self.gather_all(*client, *agents),
             Command::StartRecording {
                 conversation,
                 client,
@@ -161,23 +162,46 @@ impl Router {
         if place_a.thread == place_b.thread {
             return Some(place_a.thread);
         }
-        let (moving, from, to) = if place_b.recorded && !place_a.recorded {
-            (a, place_a.thread, place_b.thread)
+        let (moving, to) = if place_b.recorded && !place_a.recorded {
+            (a, place_b.thread)
         } else {
-            (b, place_b.thread, place_a.thread)
+            (b, place_a.thread)
         };
+        self.bring(moving, to);
+        Some(to)
+    }
+
+    /// Brings three legs to the client's thread, which has the recording if there is one; `None` if one is not open.
+    fn gather_all(&mut self, client: LegKey, agents: [LegKey; 2]) -> Option<usize> {
+        let to = self.thread_of(client)?;
+        if !agents
+            .iter()
+            .all(|agent| self.placements.contains_key(agent))
+        {
+            return None;
+        }
+        for agent in agents {
+            self.bring(agent, to);
+        }
+        Some(to)
+    }
+
+    fn bring(&mut self, leg: LegKey, to: usize) {
+        let Some(placement) = self.placements.get_mut(&leg) else {
+            return;
+        };
+        let from = std::mem::replace(&mut placement.thread, to);
+        if from == to {
+            return;
+        }
         if let Some(door) = self.doors.get_mut(from) {
             door.legs = door.legs.saturating_sub(1);
-            door.give(Order::Release { leg: moving, to });
+            door.give(Order::Release { leg, to });
         }
         if let Some(door) = self.doors.get_mut(to) {
             door.legs += 1;
-            door.give(Order::Await { leg: moving });
+            door.give(Order::Await { leg });
         }
-        if let Some(placement) = self.placements.get_mut(&moving) {
-            placement.thread = to;
-        }
-        Some(to)
     }
 
     fn place_recording(

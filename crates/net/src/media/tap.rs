@@ -169,6 +169,12 @@ impl Taps {
         })
     }
 
+    /// The codec of the file.
+    pub(crate) fn law_of(&self, place: TapPlace) -> Codec {
+        let tap = self.slots.get(place.slot as usize).and_then(Option::as_ref);
+        tap.map_or(Codec::Pcma, |tap| tap.timeline.law())
+    }
+
     /// Puts a voice packet into its recording.
     pub(crate) fn write(
         &mut self,

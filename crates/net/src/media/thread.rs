@@ -12,6 +12,7 @@ use super::{
     events::EventSender,
     legs::Legs,
     order::{Order, Travelling},
+    rooms::Rooms,
     tap::Taps,
     wheel::Wheel,
 };
@@ -57,6 +58,7 @@ pub(super) struct RtpThread {
     pub(super) now: Duration,
     pub(super) legs: Legs,
     pub(super) wheel: Wheel,
+    pub(super) rooms: Rooms,
     pub(super) taps: Taps,
     pub(super) counted: Counted,
     pub(super) load: Load,
@@ -91,6 +93,7 @@ impl RtpThread {
                 break;
             }
             self.send_due_frames();
+            self.mix_due_rooms();
             self.taps
                 .flush(self.now, &mut self.events, &mut self.counted);
             self.keep_house();
@@ -141,6 +144,9 @@ impl RtpThread {
         let mut next = self.next_round;
         if let Some(frame) = self.wheel.deadline() {
             next = next.min(frame);
+        }
+        if let Some(mix) = self.rooms.deadline() {
+            next = next.min(mix);
         }
         if let Some(flush) = self.taps.deadline() {
             next = next.min(flush);

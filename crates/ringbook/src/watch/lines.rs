@@ -328,6 +328,7 @@ impl Lines<'_> {
             Rule::Dialled => self.plain("rule-dialled"),
             Rule::Caller => self.plain("rule-caller"),
             Rule::Transferred { .. } => self.words.say("rule-transferred", &[("by", by)]),
+            Rule::Conference { .. } => self.words.say("rule-conference", &[("by", by)]),
             Rule::PickedUp { .. } => self.words.say("rule-picked-up", &[("by", by)]),
             Rule::Retrieved { .. } => self.words.say("rule-retrieved", &[("by", by)]),
             Rule::NotRetrieved => self.plain("rule-not-retrieved"),

@@ -110,6 +110,12 @@ impl CallPatch {
                 self.agent = Some(agent.0);
                 self.snapshot = Some(snapshot.0.clone());
             }
+            // The client is still with whoever had them.
+            EventKind::ConferenceJoined { from, snapshot, .. } => {
+                self.agent = Some(from.0);
+                self.snapshot = Some(snapshot.0.clone());
+            }
+            EventKind::ConferenceLeft { stays, .. } => self.agent = Some(stays.0),
             EventKind::Parked { snapshot, .. } => self.snapshot = Some(snapshot.0.clone()),
             EventKind::TransferredOut {
                 number, snapshot, ..
@@ -148,6 +154,7 @@ impl CallPatch {
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }
+            | EventKind::ConferenceBegun { .. }
             | EventKind::Identified { .. }
             | EventKind::RecordingPaused { .. }
             | EventKind::RecordingResumed { .. }
