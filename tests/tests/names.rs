@@ -212,12 +212,12 @@ fn a_name_without_meaning_is_said_to_be_not_found_until_it_means_something() {
 /// A daemon that asks a name server at .53, and the addresses of a provider at .40 and .41.
 async fn company() -> (Company, SocketAddr, [SocketAddr; 2]) {
     let options = Options {
-        network: "resolvers = [\"NET.53:5353\"]".to_owned(),
+        network: "resolvers = [\"NET.53:5300\"]".to_owned(),
         connections: true,
         ..Options::default()
     };
     let company = Company::found(1, &options).await;
-    let server = company.daemon.address(53, 5353);
+    let server = company.daemon.address(53, 5300);
     let places = [40, 41].map(|host| company.daemon.address(host, 5060));
     (company, server, places)
 }

@@ -220,6 +220,19 @@ fn client_hangs_up_while_the_target_rings() {
     ends_well(&mut centre, caller, Outcome::HungUp);
     assert_eq!(sent_to(&centre, second, "CANCEL"), 1);
     assert_eq!(sent_to(&centre, first, "BYE"), 1);
+    let begun = centre.world.journal.iter().find_map(|it| match it.kind {
+        EventKind::TransferBegun { from, .. } => Some(from),
+        _ => None,
+    });
+    let whose = centre.world.journal.iter().find_map(|it| match it.kind {
+        EventKind::Ended { agent, .. } => Some(agent),
+        _ => None,
+    });
+    assert_eq!(
+        whose,
+        Some(begun),
+        "the conversation is whose it was, not of whom it rang at"
+    );
 }
 
 #[test]

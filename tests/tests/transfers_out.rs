@@ -169,6 +169,11 @@ fn a_refusal_outside_leaves_the_client_with_the_agent() {
     assert_eq!(talk.sent(talk.phone, "BYE"), 0, "the conversation goes on");
     let centre = talk.leave();
     assert_eq!(handed_to(&centre), [""; 0]);
+    let told = centre.world.journal.iter().any(|it| {
+        let cause = Cause::Busy;
+        matches!(it.kind, EventKind::TransferFailed { to: None, cause: why, .. } if why == cause)
+    });
+    assert!(told, "the journal says why it came back");
 }
 
 #[test]

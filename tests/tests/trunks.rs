@@ -115,6 +115,15 @@ fn a_provider_that_refuses_is_asked_ever_more_rarely() {
 }
 
 #[test]
+fn a_provider_that_wants_to_be_asked_at_once_is_asked_after_a_rest() {
+    let busy: Vec<_> = (0..8).map(|_| (503, "Retry-After", "0")).collect();
+    let mut centre = registering(&busy);
+    centre.run(HOUR, |centre| is(centre, TrunkCode::Registered));
+    let between = seconds_between(&registers(&centre));
+    assert!(between[..8].iter().all(|rest| *rest >= 10), "{between:?}");
+}
+
+#[test]
 fn a_password_that_is_refused_twice_is_said_to_be_wrong() {
     let asked = r#"Digest realm="registrar", nonce="x", algorithm=MD5, qop="auth""#;
     let again = (401, "WWW-Authenticate", asked);

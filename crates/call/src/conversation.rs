@@ -7,6 +7,7 @@ use model::{RecordingGap, UserId};
 use crate::{
     Bridge, Cause, Effect, EventKind, LegNo, OfferEnd, Origin, Output, Party, RecordingSummary,
     call::{Call, Context, State},
+    transfer::Transfer,
 };
 
 /// Gaps of a recording whose places are kept; their sum counts them all.
@@ -130,7 +131,11 @@ impl Call {
             });
         }
         let talked_until = self.talked_until(context.now.utc);
-        (self.transfer, self.parking) = (None, None);
+        // Who talked has the conversation, whoever was offered it meanwhile.
+        let from = self.transfer.map(Transfer::from);
+        let talked_with = self.talker.or(from).filter(|_| talked);
+        self.transfer = None;
+        self.parking = None;
         let talker = self.talker.take();
         let offered = self.offer.take().map(|offer| offer.agent);
         let guest = self.conference.agent();
@@ -150,7 +155,7 @@ impl Call {
         kinds.push(EventKind::Ended {
             cause,
             by,
-            agent: self.last_offered,
+            agent: talked_with.or(self.last_offered),
             talk_ms: started_at.map_or(0, |started| millis(talked_until.since(started))),
             wait_ms: millis(started_at.unwrap_or(now).since(self.arrived_at)),
             missed: !talked,

@@ -211,6 +211,17 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<String>,
     },
+    /// Nobody took it over: the client stays with whoever has them, or goes back to them.
+    #[serde(rename = "transfer.failed")]
+    TransferFailed {
+        /// Who wanted to hand it over.
+        from: UserId,
+        /// To which colleague; none for a number outside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UserId>,
+        /// Why not.
+        cause: Cause,
+    },
     /// Somebody outside took over; nobody of ours talks any more, and the conversation goes on.
     #[serde(rename = "call.transferred_out")]
     TransferredOut {
@@ -263,6 +274,12 @@ pub enum EventKind {
         agent: UserId,
         /// Who has the client from now on.
         stays: UserId,
+    },
+    /// Nobody took the client out of the place in time: it is free again.
+    #[serde(rename = "call.unclaimed")]
+    Unclaimed {
+        /// The place.
+        place: u8,
     },
     /// The client was put into a place, from which anybody may take them.
     #[serde(rename = "call.parked")]
@@ -431,6 +448,8 @@ impl EventKind {
             Self::ConferenceJoined { .. } => "conference.joined",
             Self::ConferenceLeft { .. } => "conference.left",
             Self::Parked { .. } => "call.parked",
+            Self::Unclaimed { .. } => "call.unclaimed",
+            Self::TransferFailed { .. } => "transfer.failed",
             Self::TransferredOut { .. } => "call.transferred_out",
             Self::RouteExhausted { .. } => "route.exhausted",
             Self::Identified { .. } => "call.identified",

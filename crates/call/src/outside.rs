@@ -89,9 +89,10 @@ impl Call {
         leg: LegNo,
         snapshot: DialogSnapshot,
     ) {
-        let calling = matches!(self.state, State::Calling { .. });
-        let outside = self.outside.take().filter(|_| calling);
-        let Some((outside, transfer)) = outside.zip(self.transfer) else {
+        let (State::Calling { .. }, Some(transfer)) = (&self.state, self.transfer) else {
+            return self.outputs.push_back(Output::DropLeg(leg));
+        };
+        let Some(outside) = self.outside.take() else {
             return self.outputs.push_back(Output::DropLeg(leg));
         };
         self.tell_transferor(200);

@@ -8,7 +8,7 @@ use model::{DialogSnapshot, Rule, UserId, Utc};
 use crate::{
     Cause, EventKind, LegNo, Origin, Output, Party, Picker,
     call::{Call, Context, State},
-    transfer::{Course, Transfer},
+    transfer::{Course, MOST_ATTEMPTS, Transfer},
 };
 
 /// Longest time for telling the place, which the media plane reports as told.
@@ -159,7 +159,10 @@ impl Call {
     /// Nobody has come: back to whoever parked the client.
     fn unclaimed(&mut self, context: &mut Context<'_>) {
         self.who_parked_leaves(context);
-        self.parking = None;
+        if let Some(parking) = self.parking.take() {
+            let place = parking.place;
+            self.commit(context, vec![EventKind::Unclaimed { place }]);
+        }
         self.last_end = None;
         if let Some(transfer) = &mut self.transfer {
             transfer.course = Course::Unclaimed;
@@ -186,6 +189,9 @@ impl Call {
     /// Who parked the client, if somebody may come for them.
     fn begin_retrieval(&mut self, agent: UserId) -> Option<UserId> {
         self.waits_at()?;
+        if self.attempts >= MOST_ATTEMPTS {
+            return None;
+        }
         let transfer = self.transfer.as_mut()?;
         transfer.goes_to(agent);
         self.last_end = None;

@@ -61,6 +61,7 @@ impl Call {
             });
         }
         if let Origin::Outbound(outbound) = &self.origin {
+            self.ring_timeout = outbound.ring_timeout;
             self.placing.agent = outbound.device.map(|device| (LegNo::CALLER, device));
             self.last_offered = Some(outbound.agent);
         }

@@ -11,6 +11,9 @@ use crate::{
     outside::Outside,
 };
 
+/// More offers of one call than any office makes: whoever wants more of them is a program that has gone wrong.
+pub(crate) const MOST_ATTEMPTS: u16 = 1_000;
+
 /// To whom a conversation goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
@@ -105,7 +108,8 @@ impl Call {
         match self.state {
             State::Talking { bridge } => {
                 let third = self.conference.leg().is_some();
-                with_client && bridge.agent == leg && self.talker.is_some() && !third
+                let free = !third && self.attempts < MOST_ATTEMPTS;
+                with_client && bridge.agent == leg && self.talker.is_some() && free
             }
             _ => false,
         }
@@ -168,6 +172,11 @@ impl Call {
             );
         }
         self.outputs.push_back(Output::DropLeg(leg));
+        // Whoever has left is asked for no more, also if they held the client.
+        self.probes.stop();
+        if self.holders.contains(&client) {
+            self.probes.start(context.now.mono, &[client]);
+        }
         // Whoever is parked goes on hearing music.
         if self.parking.is_none() {
             self.outputs.push_back(Output::PlayRingback(client));
@@ -280,7 +289,14 @@ impl Call {
         let Some(mut transfer) = self.transfer.take() else {
             return;
         };
-        self.conference.take_invitation();
+        if !self.conference.take_invitation() && !transfer.returning {
+            let failed = EventKind::TransferFailed {
+                from: transfer.from,
+                to: transfer.to,
+                cause,
+            };
+            self.commit(context, vec![failed]);
+        }
         if !transfer.left {
             self.last_offered = Some(transfer.from);
             self.state = State::Talking {

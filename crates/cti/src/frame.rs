@@ -116,6 +116,14 @@ enum Body<'a> {
         agent: UserId,
         stays: UserId,
     },
+    TransferFailed {
+        from: UserId,
+        to: Option<UserId>,
+        cause: Cause,
+    },
+    Unclaimed {
+        place: u8,
+    },
     Parked {
         by: UserId,
         place: u8,
@@ -299,6 +307,12 @@ pub(crate) fn write(
             agent: *agent,
             stays: *stays,
         },
+        EventKind::TransferFailed { from, to, cause } => Body::TransferFailed {
+            from: *from,
+            to: *to,
+            cause: *cause,
+        },
+        EventKind::Unclaimed { place } => Body::Unclaimed { place: *place },
         EventKind::Parked { by, place, .. } => Body::Parked {
             by: *by,
             place: *place,

@@ -2,7 +2,7 @@
 
 use call::{Cause, Event, EventKind};
 use crm::{Call, Parking};
-use model::{CallId, Rule, UserId, Utc};
+use model::{CallId, UserId, Utc};
 
 use crate::{
     Store,
@@ -26,10 +26,7 @@ pub(crate) fn derive(event: &Event) -> Option<Statement> {
             args![event.id.0, call, i64::from(*place), by.0, at],
         )),
         EventKind::Transferred { .. }
-        | EventKind::Offered {
-            rule: Rule::NotRetrieved,
-            ..
-        }
+        | EventKind::Unclaimed { .. }
         | EventKind::Ended {
             cause: Cause::LeftWhileParked,
             ..

@@ -146,6 +146,7 @@ impl Switch {
             hang_up: None,
             held: false,
             challenged: false,
+            rang: false,
             clients: Vec::new(),
             session: Session::default(),
             reliable: Reliable::default(),

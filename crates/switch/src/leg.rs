@@ -73,6 +73,8 @@ pub(crate) struct Leg {
     pub(crate) held: bool,
     /// The trunk asked for credentials and has them: a second time is a refusal.
     pub(crate) challenged: bool,
+    /// More came than 100: whoever is called knows of it, and no other place is tried.
+    pub(crate) rang: bool,
     /// Requests of ours that have no final answer yet.
     pub(crate) clients: Vec<ClientKey>,
     /// How long the session lives without a refresh.

@@ -18,13 +18,19 @@ use crate::{
     io::Output,
     leg::{Phase, Side},
     switch::Switch,
+    trunk_leg::MOST_TIMES,
     trunk_registration::seconds,
 };
 
 /// A place that failed is tried last for so long, if it does not say for how long (RFC 3261 §21.5.4).
 const REST: Duration = Duration::from_secs(60);
-/// The most that a Retry-After may ask for.
+/// The least that a Retry-After may ask for, and the most: nobody is asked again and again without a rest.
+const SHORTEST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(600);
+/// So long calls may come from what a name meant before: as long as most registrations live.
+const FORMERLY: Duration = Duration::from_secs(3_600);
+/// Former places that are kept.
+const MOST_FORMER: usize = 256;
 /// An INVITE to which nothing at all comes goes to the next place, if there is one. Nobody holds the line for the 32 s after
 /// which its transaction ends.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +50,8 @@ enum Meaning {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     known: BTreeMap<Proxy, Meaning>,
+    /// What names meant before, and until when calls may still come from there.
+    former: BTreeMap<(Proxy, Target), Duration>,
     resting: BTreeMap<Target, Duration>,
     /// INVITEs that may have another place to go to.
     patience: BTreeMap<LegKey, (Duration, ClientKey)>,
@@ -63,7 +71,10 @@ impl Names {
     pub(crate) fn is_at(&self, outbound: &TrunkOutbound, source: IpAddr) -> bool {
         let counts = outbound.register || outbound.proxy.ip().is_none();
         let at = |place: &Target| place.address.ip().to_canonical() == source;
-        counts && self.places(&outbound.proxy).iter().any(at)
+        let mut former = self.former.keys();
+        counts
+            && (self.places(&outbound.proxy).iter().any(at)
+                || former.any(|(proxy, place)| *proxy == outbound.proxy && at(place)))
     }
 
     /// Whether it is known that the name means nothing.
@@ -88,8 +99,19 @@ impl Names {
     /// The place did not take a request.
     pub(crate) fn rest(&mut self, now: Duration, way: Path, asked: Option<Duration>) {
         self.resting.retain(|_, until| *until > now);
-        let rest = asked.unwrap_or(REST).min(LONGEST_REST);
+        let rest = asked.unwrap_or(REST).clamp(SHORTEST_REST, LONGEST_REST);
         self.resting.insert(target_of(way), now + rest);
+    }
+
+    /// Whoever was registered with goes on calling from there for a while: a name may mean another server each time.
+    fn remember(&mut self, now: Duration, proxy: &Proxy, before: Meaning) {
+        self.former.retain(|_, until| *until > now);
+        if let Meaning::Places(places) = before {
+            let room = MOST_FORMER.saturating_sub(self.former.len());
+            for place in places.into_iter().take(room) {
+                self.former.insert((proxy.clone(), place), now + FORMERLY);
+            }
+        }
     }
 
     /// The place answers again.
@@ -111,6 +133,8 @@ impl Switch {
         let names: BTreeSet<Proxy> = names.filter(|proxy| proxy.ip().is_none()).collect();
         let before = self.names.known.len();
         self.names.known.retain(|name, _| names.contains(name));
+        let former = &mut self.names.former;
+        former.retain(|(name, _), _| names.contains(name));
         if self.names.known.len() == before && names.len() == before {
             return;
         }
@@ -127,10 +151,12 @@ impl Switch {
         let Some(meaning) = self.names.known.get_mut(proxy) else {
             return;
         };
-        *meaning = match places.is_empty() {
+        let new = match places.is_empty() {
             true => Meaning::Nothing,
             false => Meaning::Places(places),
         };
+        let before = std::mem::replace(meaning, new);
+        self.names.remember(now.mono, proxy, before);
         self.trunks_moved(now, proxy);
     }
 
@@ -217,10 +243,13 @@ impl Switch {
         let Some(leg) = self.legs.find(key) else {
             return false;
         };
-        let (Side::Trunk(trunk), Phase::Calling(_)) = (leg.side, leg.phase) else {
+        let (Side::Trunk(trunk), Phase::Calling(_), false) = (leg.side, leg.phase, leg.rang) else {
             return false;
         };
         let mut invite = leg.invite.clone();
+        if invite.cseq().is_none_or(|cseq| cseq.number >= MOST_TIMES) {
+            return false;
+        }
         self.names.rest(now.mono, leg.path, asked_rest(response));
         let outbound = self.directory.trunk(trunk);
         let proxy = outbound.and_then(|trunk| Some(&trunk.outbound.as_ref()?.proxy));

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// So often one INVITE is made, anew for whatever reason.
-const MOST_TIMES: u32 = 6;
+pub(crate) const MOST_TIMES: u32 = 6;
 
 impl Switch {
     /// Prepares a leg by the first trunk that has not failed and has room.
@@ -151,6 +151,7 @@ impl Switch {
         };
         let (call, no) = (leg.call, leg.no);
         let Phase::Calling(_) = leg.phase else { return };
+        leg.rang |= response.status > 100;
         let described = !response.body.is_empty() && leg.media.accept(&response.body).is_ok();
         if described && self.passes_early_media(key) {
             self.set_remote(key);

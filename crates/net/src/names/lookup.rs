@@ -1,6 +1,6 @@
 //! From a name to places, as RFC 3263 §4 has it: NAPTR says by what, SRV says where, A and AAAA say at which address.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use hickory_resolver::{
     ResolveError, TokioResolver,
@@ -54,12 +54,17 @@ impl Lookup {
         };
         let plain = proxy.carrier.unwrap_or(Carrier::Udp);
         if proxy.port.is_none() {
+            let mut listed = false;
             for (carrier, service) in self.services(proxy, &host, &mut answer).await? {
-                self.servers(carrier, service, &mut answer).await?;
+                listed |= self.servers(carrier, service, &mut answer).await?;
                 // RFC 3263 §4.1: the first carrier that is offered and that we have.
                 if !answer.places.is_empty() {
                     return Ok(answer);
                 }
+            }
+            // RFC 3263 §4.2: the host itself is meant only where no servers are listed.
+            if listed {
+                return Err(Trouble::Nothing);
             }
         }
         let port = proxy.port.unwrap_or(plain.default_port());
@@ -85,12 +90,18 @@ impl Lookup {
         if let Some(records) = self.records(host.clone(), RecordType::NAPTR).await? {
             note(answer, &records);
             let naptr = records.iter().filter_map(RData::as_naptr);
-            let known = naptr.filter_map(|it| Some((it, carrier_of(it)?)));
+            let sip = naptr.filter_map(|it| Some((it, carrier_of(it)?)));
+            let sip: Vec<_> = sip.collect();
+            let known = sip.iter();
             let known = known.filter(|(_, carrier)| self.carriers.contains(carrier));
             offered.extend(known.map(|(it, carrier)| {
-                let service = (carrier, it.replacement().clone());
+                let service = (*carrier, it.replacement().clone());
                 (it.order(), it.preference(), service)
             }));
+            // Whoever wants to be reached by TLS only is not called in the clear.
+            if offered.is_empty() && !sip.is_empty() {
+                return Err(Trouble::Nothing);
+            }
         }
         offered.sort();
         if offered.is_empty() {
@@ -101,15 +112,15 @@ impl Lookup {
         Ok(offered.into_iter().map(|(.., service)| service).collect())
     }
 
-    /// The servers of a service with their addresses (RFC 3263 §4.2, RFC 2782).
+    /// The servers of a service with their addresses (RFC 3263 §4.2, RFC 2782); whether any are listed.
     async fn servers(
         &self,
         carrier: Carrier,
         service: Name,
         answer: &mut Answer,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let Some(records) = self.records(service, RecordType::SRV).await? else {
-            return Ok(());
+            return Ok(false);
         };
         note(answer, &records);
         let servers = records.iter().filter_map(RData::as_srv).cloned().collect();
@@ -127,7 +138,7 @@ impl Lookup {
         // One server whose name is in disorder does not cost the others.
         match trouble.filter(|_| answer.places.is_empty()) {
             Some(trouble) => Err(trouble),
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 
@@ -141,14 +152,15 @@ impl Lookup {
             Ok(found) => {
                 answer.until = answer.until.min(found.valid_until());
                 let room = MOST_PLACES - answer.places.len();
-                let addresses = found.iter().take(room);
+                let somewhere = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast();
+                let addresses = found.iter().filter(somewhere).take(room);
                 answer.places.extend(addresses.map(|ip| Target {
                     carrier,
                     address: (ip, port).into(),
                 }));
                 Ok(())
             }
-            Err(error) => nothing::<()>(error).map(|_| ()),
+            Err(error) => nothing::<()>(error, NOTHING).map(|_| ()),
         }
     }
 
@@ -156,7 +168,7 @@ impl Lookup {
     async fn records(&self, name: Name, kind: RecordType) -> Result<Option<Records>, Trouble> {
         match self.resolver.lookup(name, kind).await {
             Ok(records) => Ok(Some(records)),
-            Err(error) => nothing(error),
+            Err(error) => nothing(error, NO_SUCH_RECORDS),
         }
     }
 }
@@ -165,16 +177,23 @@ fn note(answer: &mut Answer, records: &Records) {
     answer.until = answer.until.min(records.valid_until());
 }
 
+/// There is no such name, or nothing of that kind.
+const NOTHING: &[ResponseCode] = &[ResponseCode::NXDomain, ResponseCode::NoError];
+/// The same of NAPTR and SRV, of which some servers of small networks know nothing at all.
+const NO_SUCH_RECORDS: &[ResponseCode] = &[
+    ResponseCode::NXDomain,
+    ResponseCode::NoError,
+    ResponseCode::NotImp,
+    ResponseCode::Refused,
+    ResponseCode::FormErr,
+];
+
 /// A server that says that there is nothing is no trouble.
-fn nothing<T>(error: ResolveError) -> Result<Option<T>, Trouble> {
-    let kind = error.proto().map(|error| error.kind());
-    let said = matches!(
-        kind,
-        Some(ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NXDomain | ResponseCode::NoError,
-            ..
-        })
-    );
+fn nothing<T>(error: ResolveError, said: &[ResponseCode]) -> Result<Option<T>, Trouble> {
+    let said = match error.proto().map(|error| error.kind()) {
+        Some(ProtoErrorKind::NoRecordsFound { response_code, .. }) => said.contains(response_code),
+        _ => false,
+    };
     match said {
         true => Ok(None),
         false => Err(Trouble::NobodyAnswers(error)),

@@ -154,6 +154,8 @@ impl CallPatch {
             | EventKind::OfferEnded { .. }
             | EventKind::Held { .. }
             | EventKind::TransferBegun { .. }
+            | EventKind::TransferFailed { .. }
+            | EventKind::Unclaimed { .. }
             | EventKind::ConferenceBegun { .. }
             | EventKind::Identified { .. }
             | EventKind::RecordingPaused { .. }
