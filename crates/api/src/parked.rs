@@ -15,7 +15,7 @@ use crate::{
 /// The routes.
 pub fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(parked))
         .routes(routes!(park))
         .routes(routes!(retrieve))
 }
@@ -46,7 +46,7 @@ impl From<Parking> for ParkedView {
 pub struct ParkingView {
     #[serde(flatten)]
     parked: ParkedView,
-    /// When the client left the place for somebody; none while they are there, or if the call ended there.
+    /// When the client left the place; none while they are there, or if somebody else ended the call there.
     left_at: Option<Moment>,
 }
 
@@ -76,7 +76,7 @@ struct Places {
 
 /// List the places where clients are parked
 #[utoipa::path(get, path = "/parked", tag = "calls", responses((status = 200, body = Places)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Places>, Problem> {
+async fn parked(State(state): State<ApiState>) -> Result<Json<Places>, Problem> {
     let parked = state.base.calls().parked().await?.into_iter();
     let items = parked.map(|parking| PlaceView {
         call: parking.call.to_string(),
