@@ -190,8 +190,12 @@ fn the_client_hangs_up_while_the_third_rings() {
     three.ends_well(Outcome::HungUp);
     assert_eq!(sent_to(&three.centre, second, "CANCEL"), 1);
     assert_eq!(sent_to(&three.centre, first, "BYE"), 1);
-    let end = (Cause::HungUp, Some(three.user(1)), false);
-    assert_eq!(three.end(), end);
+    let whose = Some(three.user(0));
+    assert_eq!(
+        three.end(),
+        (Cause::HungUp, whose, false),
+        "the third never talked"
+    );
 }
 
 #[test]
