@@ -34,13 +34,16 @@ fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
     let text = String::from_utf8_lossy(&played.stdout).into_owned();
     let trouble = String::from_utf8_lossy(&played.stderr).into_owned();
     assert!(played.status.success(), "{text}{trouble}");
-    // The three that are told, the one that keeps a manager busy, the one who waited, and the call back to the one who
-    // gave up.
-    assert_eq!(recordings(&folder.path().join("recordings")), 6, "{text}");
+    // The three that are told, the one that keeps a manager busy, the one who waited, the one who was handed over, the one
+    // on the mobile, and the call back to the one who gave up.
+    assert_eq!(recordings(&folder.path().join("recordings")), 8, "{text}");
     let told = [
         "hears the place in the queue and music",
         "in the queue from",
         "in place 1 and talked",
+        "hands a client to",
+        "One conversation and one recording",
+        "pressed 1 on the mobile",
         "is owed a call back by",
         "calls back at a click",
         "The manager's telephone first",
@@ -49,8 +52,8 @@ fn the_demo_plays_to_its_end_and_leaves_a_recording_of_each_conversation() {
     for told in told {
         assert!(text.contains(told), "no \"{told}\" in\n{text}");
     }
-    // Of the four that are told, each by its path and in the explanation of its call.
-    assert_eq!(text.matches("\n  Recording: ").count(), 4, "{text}");
+    // Of the five that are told, each by its path and in the explanation of its call.
+    assert_eq!(text.matches("\n  Recording: ").count(), 5, "{text}");
 }
 
 #[test]
