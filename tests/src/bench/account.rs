@@ -12,19 +12,16 @@ use super::scenery::Scenery;
 /// How long the last recordings may take to be closed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many files with this ending lie below a folder.
-fn files(folder: &Path, ending: &str) -> usize {
+/// Names of the finished recordings below a folder.
+fn wav_files(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
     };
     let count = |path: &Path| {
         if path.is_dir() {
-            files(path, ending)
+            wav_files(path)
         } else {
-            usize::from(
-                path.extension()
-                    .is_some_and(|extension| extension == ending),
-            )
+            usize::from(path.extension().is_some_and(|extension| extension == "wav"))
         }
     };
     entries.flatten().map(|entry| count(&entry.path())).sum()
@@ -32,18 +29,9 @@ fn files(folder: &Path, ending: &str) -> usize {
 
 /// Waits, without a request to the daemon, until so many recordings lie in the folder or patience ends.
 pub fn recordings(scenery: &Scenery, expected: usize) -> usize {
-    until_there(scenery, "wav", expected)
-}
-
-/// The same for their MP3 files.
-pub fn mp3_files(scenery: &Scenery, expected: usize) -> usize {
-    until_there(scenery, "mp3", expected)
-}
-
-fn until_there(scenery: &Scenery, ending: &str, expected: usize) -> usize {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = files(&scenery.daemon.recordings(), ending);
+        let found = wav_files(&scenery.daemon.recordings());
         if found >= expected || Instant::now() > deadline {
             return found;
         }

@@ -11,4 +11,3 @@ pub mod rtpengine;
 pub mod scenery;
 pub mod screens;
 pub mod usage;
-pub mod way;
