@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Considered, DeviceId, DialogSnapshot, Explanation, Rule, UserId, Verdict};
+use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId};
 
 use crate::{
     AgentStep, Bridge, Cause, Effect, EventKind, Joining, LegNo, Origin, Output, Party,
@@ -163,15 +163,7 @@ impl Call {
         };
         let Joining { agent, device, .. } = joining;
         let rule = Rule::Conference { by: from };
-        let considered = Considered {
-            agent,
-            rule,
-            verdict: Verdict::Candidate { place: 0 },
-        };
-        self.explanation = Arc::new(Explanation {
-            considered: vec![considered],
-            more: 0,
-        });
+        self.explanation = Arc::new(Explanation::of_one(agent, rule));
         (self.offer, self.last_end) = (None, None);
         let attempt = self.attempts;
         self.attempts += 1;

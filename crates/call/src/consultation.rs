@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{Considered, Explanation, Rule, Verdict};
+use model::{Explanation, Rule};
 
 use crate::{
     Consulted, Effect, EventKind, Joining, LegNo, Origin, Output, Party,
@@ -57,15 +57,7 @@ impl Call {
         let bridge = *bridge;
         let by = Party::Agent;
         let rule = Rule::Transferred { by: from };
-        let considered = Considered {
-            agent,
-            rule,
-            verdict: Verdict::Candidate { place: 0 },
-        };
-        self.explanation = Arc::new(Explanation {
-            considered: vec![considered],
-            more: 0,
-        });
+        self.explanation = Arc::new(Explanation::of_one(agent, rule));
         (self.offer, self.last_end, self.last_offered) = (None, None, Some(agent));
         let attempt = self.attempts;
         self.attempts += 1;

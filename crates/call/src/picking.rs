@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Considered, DeviceId, DialogSnapshot, Explanation, Rule, UserId, Verdict};
+use model::{DeviceId, DialogSnapshot, Explanation, Rule, UserId};
 
 use crate::{
     Effect, EventKind, LegNo, OfferEnd, Origin, Output, Ready,
@@ -69,15 +69,7 @@ impl Call {
         } = picker;
         // They have taken it, whatever the ledger says: the reservation only keeps others away.
         self.effect(context, Effect::Reserve { agent });
-        let considered = Considered {
-            agent,
-            rule,
-            verdict: Verdict::Candidate { place: 0 },
-        };
-        self.explanation = Arc::new(Explanation {
-            considered: vec![considered],
-            more: 0,
-        });
+        self.explanation = Arc::new(Explanation::of_one(agent, rule));
         let mut offer = Offer::new(agent, rule, self.attempts);
         offer.add_legs(vec![Ready {
             leg,

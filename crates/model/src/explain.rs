@@ -120,4 +120,17 @@ pub struct Explanation {
 impl Explanation {
     /// Most entries that one explanation lists.
     pub const MOST: usize = 32;
+
+    /// Nobody else came into question.
+    pub fn of_one(agent: UserId, rule: Rule) -> Self {
+        let considered = Considered {
+            agent,
+            rule,
+            verdict: Verdict::Candidate { place: 0 },
+        };
+        Self {
+            considered: vec![considered],
+            more: 0,
+        }
+    }
 }

@@ -76,7 +76,8 @@ impl Conference {
             }
             beat.wait();
         }
-        std::thread::sleep(FRAME * 2);
+        // What is still on its way.
+        (0..2).for_each(|_| beat.wait());
         self.phones.each_ref().map(Phone::heard_so_far)
     }
 

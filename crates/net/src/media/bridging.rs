@@ -270,10 +270,10 @@ impl RtpThread {
     fn close(&mut self, key: LegKey) {
         if let Some(leg) = self.detach(key) {
             self.counted.unreachable += leg.socket.unreachable;
-            self.events.send(Event::Closed {
-                leg: key,
-                stats: leg.stats(),
-            });
+            let stats = leg.stats();
+            // Who hears that a leg is closed may count on its ports.
+            drop(leg);
+            self.events.send(Event::Closed { leg: key, stats });
         }
     }
 

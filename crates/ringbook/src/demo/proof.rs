@@ -76,6 +76,23 @@ pub(super) async fn conversation(
     Ok(offer)
 }
 
+/// The card lies at this manager's desk, and the conversation has begun.
+pub(super) async fn talks(theatre: &Theatre<'_>, card: &Card, manager: usize) -> Result<()> {
+    let expected = &theatre.company.managers[manager];
+    ensure!(
+        card.offered.agent == expected.id,
+        "the card went to {}, not to {}",
+        theatre.name(&card.offered.agent),
+        expected.name
+    );
+    let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
+    theatre.desks[manager]
+        .fact(&card.call, PATIENCE, started)
+        .await
+        .context("the conversation did not start")?;
+    Ok(())
+}
+
 /// How long the card stood before the ring, and why the call went where it went.
 pub(super) async fn lead_and_words(
     theatre: &Theatre<'_>,

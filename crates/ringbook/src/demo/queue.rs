@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{
     company::Client,
     evidence,
-    proof::lead_and_words,
+    proof::{lead_and_words, talks},
     scenes::announce,
     theatre::{PATIENCE, Theatre, end_of},
     user_agent::{Facts, Order, Part, UserAgent},
@@ -66,18 +66,7 @@ impl Waiter<'_> {
     pub(super) async fn served(self, theatre: &Theatre<'_>, manager: usize) -> Result<()> {
         let card = theatre.card(&self.marks, &self.client.number).await?;
         theatre.show(&card)?;
-        let expected = &theatre.company.managers[manager];
-        ensure!(
-            card.offered.agent == expected.id,
-            "the card went to {}, not to {}",
-            theatre.name(&card.offered.agent),
-            expected.name
-        );
-        let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
-        theatre.desks[manager]
-            .fact(&card.call, PATIENCE, started)
-            .await
-            .context("the conversation did not start")?;
+        talks(theatre, &card, manager).await?;
         tokio::time::sleep(TALK).await;
         self.caller.order(Order::HangUp).await?;
         let (_, ended) = end_of(&self.caller, "the caller", PATIENCE).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     desk::{Card, Received},
     evidence,
-    proof::{conversation, lead_and_words},
+    proof::{conversation, lead_and_words, talks},
     scenes::{RINGING, announce, listening},
     theatre::{PATIENCE, Theatre, end_of},
     user_agent::{Facts, Manner, Order, Part, UserAgent},
@@ -49,23 +49,6 @@ async fn talkative(theatre: &Theatre<'_>, client: usize) -> Result<(UserAgent, C
     let card = theatre.card(&marks, &client.number).await?;
     theatre.show(&card)?;
     Ok((caller, card))
-}
-
-/// The card lies at this manager's desk, and the conversation has begun.
-async fn talks(theatre: &Theatre<'_>, card: &Card, manager: usize) -> Result<()> {
-    let expected = &theatre.company.managers[manager];
-    ensure!(
-        card.offered.agent == expected.id,
-        "the card went to {}, not to {}",
-        theatre.name(&card.offered.agent),
-        expected.name
-    );
-    let started = |fact: &Fact| matches!(fact, Fact::Started { .. });
-    theatre.desks[manager]
-        .fact(&card.call, PATIENCE, started)
-        .await
-        .context("the conversation did not start")?;
-    Ok(())
 }
 
 /// A client is handed to a colleague by the manager's screen: the card goes along, and it stays one conversation.

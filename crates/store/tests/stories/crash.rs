@@ -119,14 +119,18 @@ async fn dialogs_of_an_ended_call_are_kept_and_then_forgotten(
         ..Options::default()
     };
     let store = Store::open(&place.url, 1, "RU", options).await.unwrap();
+    forgotten(&store, "without anything else to write").await;
+}
+
+/// Waits until the store knows of no dialog any more.
+async fn forgotten(store: &Store, when: &str) {
     let gone = async {
         while !store.open_calls().await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), gone)
-        .await
-        .expect("dialogs are forgotten without anything else to write");
+    let gone = tokio::time::timeout(Duration::from_secs(30), gone).await;
+    assert!(gone.is_ok(), "dialogs are not forgotten {when}");
 }
 
 /// What a line does before it is answered, and a second word of a closed office, leave no dialogs behind that nobody forgets.
@@ -173,14 +177,7 @@ async fn nothing_is_left_of_a_call_to_a_closed_office(
     let kept = open[0].snapshot.as_ref().map(|it| it.0.as_str());
     assert_eq!(kept, is_answered.then_some("the caller's dialog"));
     store.append(vec![ended]).await.unwrap();
-    let gone = async {
-        while !store.open_calls().await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), gone)
-        .await
-        .expect("the dialogs of a closed office are forgotten");
+    forgotten(&store, "after a call to a closed office").await;
 }
 
 /// Who was refused while the answer was on its way to the journal is refused again, not taken for somebody who talked.
