@@ -48,7 +48,7 @@ impl Connection {
 
     /// The next message, if it comes within a moment.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<Message> {
-        if let Some(message) = self.cut() {
+        if let Some(message) = cut(&mut self.received) {
             return Some(message);
         }
         let Some(stream) = &mut self.stream else {
@@ -62,7 +62,7 @@ impl Connection {
                 assert!(nothing.contains(&error.kind()), "{error}");
             }
         }
-        self.cut()
+        cut(&mut self.received)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -71,22 +71,23 @@ impl Connection {
             let _ = stream.write_all(bytes);
         }
     }
+}
 
-    fn cut(&mut self) -> Option<Message> {
-        let text = std::str::from_utf8(&self.received).ok()?;
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("Content-Length")
-                .then(|| value.trim().parse::<usize>().ok())?
-        });
-        let length = length.expect("a length stands in every message on a connection");
-        if body.len() < length {
-            return None;
-        }
-        let end = head.len() + 4 + length;
-        let message = Message::parse(&self.received[..end]);
-        self.received.drain(..end);
-        message
+/// The first message of what a connection has brought, once it is whole.
+pub(crate) fn cut(received: &mut Vec<u8>) -> Option<Message> {
+    let text = std::str::from_utf8(received).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("Content-Length")
+            .then(|| value.trim().parse::<usize>().ok())?
+    });
+    let length = length.expect("a length stands in every message on a connection");
+    if body.len() < length {
+        return None;
     }
+    let end = head.len() + 4 + length;
+    let message = Message::parse(&received[..end]);
+    received.drain(..end);
+    message
 }

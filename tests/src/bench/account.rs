@@ -12,16 +12,19 @@ use super::scenery::Scenery;
 /// How long the last recordings may take to be closed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Names of the finished recordings below a folder.
-fn wav_files(folder: &Path) -> usize {
+/// How many files with this ending lie below a folder.
+fn files(folder: &Path, ending: &str) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
     };
     let count = |path: &Path| {
         if path.is_dir() {
-            wav_files(path)
+            files(path, ending)
         } else {
-            usize::from(path.extension().is_some_and(|extension| extension == "wav"))
+            usize::from(
+                path.extension()
+                    .is_some_and(|extension| extension == ending),
+            )
         }
     };
     entries.flatten().map(|entry| count(&entry.path())).sum()
@@ -29,9 +32,18 @@ fn wav_files(folder: &Path) -> usize {
 
 /// Waits, without a request to the daemon, until so many recordings lie in the folder or patience ends.
 pub fn recordings(scenery: &Scenery, expected: usize) -> usize {
+    until_there(scenery, "wav", expected)
+}
+
+/// The same for their MP3 files.
+pub fn mp3_files(scenery: &Scenery, expected: usize) -> usize {
+    until_there(scenery, "mp3", expected)
+}
+
+fn until_there(scenery: &Scenery, ending: &str, expected: usize) -> usize {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = wav_files(&scenery.daemon.recordings());
+        let found = files(&scenery.daemon.recordings(), ending);
         if found >= expected || Instant::now() > deadline {
             return found;
         }

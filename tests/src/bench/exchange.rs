@@ -6,13 +6,13 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use super::scenery::client_number;
+use super::{scenery::client_number, way::Way};
 use crate::{
     company::LINE,
     daemon::PATIENCE,
@@ -24,6 +24,10 @@ use crate::{
 
 /// RFC 3261 §17.1.1.1.
 const T1: Duration = Duration::from_millis(500);
+/// Every trunk counts from a place of its own, so that no two calls have the same name.
+static EARLIER: AtomicUsize = AtomicUsize::new(0);
+/// No trunk counts so far.
+const FEWER: usize = 100_000_000;
 /// Registrations outlive the measurement, so that no refreshing is measured.
 const EXPIRES: &str = "3600";
 
@@ -191,7 +195,7 @@ pub struct Trunk {
     pub repeated: usize,
     /// Calls refused, with the status.
     pub refused: Vec<String>,
-    socket: UdpSocket,
+    way: Way,
     address: SocketAddr,
     media: SocketAddr,
     switch: SocketAddr,
@@ -206,17 +210,22 @@ pub struct Trunk {
 impl Trunk {
     /// Callers at `address` who hear at `media`.
     pub fn open(address: SocketAddr, media: SocketAddr, switch: SocketAddr) -> Self {
+        Self::over(Way::Datagrams(open(address)), address, media, switch)
+    }
+
+    /// The same by another way.
+    pub fn over(way: Way, address: SocketAddr, media: SocketAddr, switch: SocketAddr) -> Self {
         Self {
             line: LINE,
             repeated: 0,
             refused: Vec::new(),
-            socket: open(address),
+            way,
             address,
             media,
             switch,
             calls: BTreeMap::new(),
             due: BTreeMap::new(),
-            counter: 0,
+            counter: EARLIER.fetch_add(FEWER, Ordering::Relaxed),
             callers: 0,
             buffer: vec![0; 65_536],
         }
@@ -265,6 +274,39 @@ impl Trunk {
         }
     }
 
+    /// One after the other waits for the only agent of `line`, of whom the assigned manager is that agent (every
+    /// `agents`-th client): who talks hangs up, and the next one is to get the agent. When the agent became free for whom.
+    pub fn queue(
+        &mut self,
+        rounds: usize,
+        agents: usize,
+        telephones: &Telephones,
+    ) -> BTreeMap<String, Instant> {
+        let mut freed = BTreeMap::new();
+        telephones.take_media();
+        let mut talking: Option<String> = None;
+        for round in 0..=rounds {
+            let number = client_number(round * agents);
+            let id = self.invite_from(number.clone());
+            self.until(|trunk| trunk.calls[&id].answer.is_some());
+            if let Some(before) = talking.replace(id.clone()) {
+                freed.insert(number, Instant::now());
+                self.bye(&before);
+                self.until(|trunk| trunk.calls[&before].ended);
+            }
+            self.until(|_| !telephones.take_media().is_empty());
+        }
+        self.hang_up();
+        freed
+    }
+
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) && Instant::now() < deadline {
+            self.listen(Instant::now() + Duration::from_millis(5), None);
+        }
+    }
+
     /// Where the daemon wants to hear the callers.
     pub fn remote_media(&self) -> Vec<SocketAddr> {
         let talking = self.calls.values().filter(|call| !call.ended);
@@ -293,9 +335,8 @@ impl Trunk {
         self.due.clear();
     }
 
-    fn send(&self, message: &Message) {
-        // What cannot be sent is as good as lost, and repeated.
-        let _ = self.socket.send_to(&message.bytes(), self.switch);
+    fn send(&mut self, message: &Message) {
+        self.way.send(message, self.switch);
     }
 
     fn at(&mut self, at: Instant, call: &str) {
@@ -304,10 +345,15 @@ impl Trunk {
     }
 
     fn invite(&mut self, persons: usize) {
-        self.counter += 1;
-        let (n, ip, switch) = (self.counter, self.address.ip(), self.switch.ip());
         let number = client_number(self.callers % persons);
         self.callers += 1;
+        self.invite_from(number);
+    }
+
+    /// The id of the call.
+    fn invite_from(&mut self, number: String) -> String {
+        self.counter += 1;
+        let (n, ip, switch) = (self.counter, self.address.ip(), self.switch.ip());
         let (id, uri) = (format!("bench-{n}"), format!("sip:{}@{switch}", self.line));
         let invite = Message::request("INVITE", &uri, self.address, &format!("z9hG4bKi{n}"))
             .with("From", format!("<sip:{number}@{ip}>;tag=c{n}"))
@@ -328,7 +374,8 @@ impl Trunk {
             unanswered: Some((invite, dialled + T1)),
             ended: false,
         };
-        self.calls.insert(id, call);
+        self.calls.insert(id.clone(), call);
+        id
     }
 
     fn bye(&mut self, id: &str) {
@@ -359,17 +406,10 @@ impl Trunk {
             .map_or(until, |(at, _)| *at)
             .min(until);
         let wait = next.saturating_duration_since(now);
-        self.socket
-            .set_read_timeout(Some(wait.max(Duration::from_micros(100))))
-            .expect("a timeout can be set");
-        let mut buffer = std::mem::take(&mut self.buffer);
-        if let Ok(length) = self.socket.recv(&mut buffer) {
-            let came = Instant::now();
-            if let Some(message) = Message::parse(&buffer[..length]) {
-                self.receive(came, &message, hold);
-            }
+        let wait = wait.max(Duration::from_micros(100));
+        if let Some((message, came)) = self.way.receive(&mut self.buffer, wait) {
+            self.receive(came, &message, hold);
         }
-        self.buffer = buffer;
     }
 
     fn time(&mut self, id: &str, now: Instant) {

@@ -11,3 +11,4 @@ pub mod rtpengine;
 pub mod scenery;
 pub mod screens;
 pub mod usage;
+pub mod way;

@@ -40,6 +40,23 @@ impl Line {
         }
     }
 
+    /// A line that has no target, beside another value of ours where that tells more.
+    pub fn shown(
+        name: impl Into<String>,
+        unit: &'static str,
+        ours: f64,
+        beside: Option<(&str, f64)>,
+    ) -> Self {
+        Self {
+            peer: beside.map(|(what, _)| what.to_owned()),
+            peer_value: beside.map(|(_, value)| value),
+            ratio: beside.map(|(_, value)| ours / value),
+            target: None,
+            met: None,
+            ..Self::alone(name, unit, ours, f64::NAN)
+        }
+    }
+
     /// A line whose target is a share of the peer's value; `peer` says why there is none.
     pub fn beside(
         name: impl Into<String>,

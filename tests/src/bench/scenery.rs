@@ -20,6 +20,9 @@ const AT_ONCE: usize = 8;
 /// A line like the other one, but not recorded.
 pub const UNRECORDED_LINE: &str = "74951234502";
 
+/// A line that one agent serves, and callers wait for; not recorded.
+pub const QUEUED_LINE: &str = "74951234503";
+
 /// The company.
 #[derive(Debug)]
 pub struct Scenery {
@@ -48,7 +51,10 @@ impl Scenery {
     /// Makes everything over REST. Every client has one of the agents as assigned manager.
     pub async fn build(agents: usize, persons: usize) -> Self {
         let begun = Instant::now();
-        let daemon = Daemon::start(&Options::default());
+        let daemon = Daemon::start(&Options {
+            connections: true,
+            ..Options::default()
+        });
         let process = usage::child_named("ringbook").expect("the daemon is our child");
         let fresh_mib = usage::memory_mib(process);
         let rest = daemon.rest().await;
@@ -64,8 +70,13 @@ impl Scenery {
         unrecorded["number"] = json!(format!("+{UNRECORDED_LINE}"));
         unrecorded["recorded"] = json!(false);
         rest.post("lines", &unrecorded).await;
+        let queued = json!({ "number": format!("+{QUEUED_LINE}"), "name": "Service", "recorded": false,
+            "skills": [{ "user": made[0].0, "level": 5 }], "queue": {} });
+        rest.post("lines", &queued).await;
         let [a, b, c] = daemon.network;
-        let trunk = json!({ "name": "City", "networks": [format!("{a}.{b}.{c}.2/32")], "trusted_identity": true });
+        // Connections come from the address that the system chooses.
+        let networks = [format!("{a}.{b}.{c}.2/32"), "127.0.0.1/32".to_owned()];
+        let trunk = json!({ "name": "City", "networks": networks, "trusted_identity": true });
         rest.post("trunks", &trunk).await;
         let managers: Vec<&String> = made.iter().map(|(id, _)| id).collect();
         let people = stream::iter(0..persons).map(|place| {

@@ -47,6 +47,18 @@ pub fn cpu(id: u32) -> Duration {
     children(id).into_iter().fold(own, |sum, id| sum + cpu(id))
 }
 
+/// CPU time of the children of a process only: those waited for and those running.
+pub fn children_cpu(id: u32) -> Duration {
+    let waited = stat(id).map_or(0, |fields| {
+        let ticks = fields[13..15].iter();
+        ticks.filter_map(|field| field.parse::<u64>().ok()).sum()
+    });
+    let waited = Duration::from_millis(waited * 1_000 / TICKS_PER_SECOND);
+    children(id)
+        .into_iter()
+        .fold(waited, |sum, id| sum + cpu(id))
+}
+
 /// Resident memory in MiB.
 pub fn memory_mib(id: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();

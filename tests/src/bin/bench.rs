@@ -4,6 +4,7 @@
 //! Ends with 1 if journal, cards or recordings do not equal the calls; targets missed are shown and change nothing.
 
 use std::{
+    net::SocketAddr,
     process::ExitCode,
     str::FromStr,
     time::{Duration, Instant},
@@ -16,8 +17,9 @@ use tests::{
         report::{self, Line, percentile},
         rtp::{Heard, Sound},
         rtpengine::RtpEngine,
-        scenery::{Scenery, UNRECORDED_LINE},
+        scenery::{QUEUED_LINE, Scenery, UNRECORDED_LINE},
         usage,
+        way::Way,
     },
     company::LINE,
     daemon::build_folder,
@@ -33,6 +35,12 @@ const DELAYED_RATE: f64 = 40.0;
 
 /// Where callers and agents hear: the agents at the address of their telephones, the only one that may speak for them.
 const FAR_ENDS: [(u8, u16); 2] = [(3, 30_000), (5, 30_000)];
+/// Calls by each kind of connection, how many a second, and how long they last.
+const CARRIED: usize = 200;
+const CARRIED_RATE: f64 = 40.0;
+const CARRIED_HOLD: Duration = Duration::from_millis(1_000);
+/// Callers of a queue, one after the other, as far as its agent has so many clients.
+const QUEUED: usize = 100;
 /// How long the daemon is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -81,7 +89,12 @@ impl Size {
 
     /// All calls of all measurements.
     fn total(self) -> usize {
-        self.bridged + self.recorded()
+        self.bridged + self.recorded() + 3 * CARRIED + self.queued() + 1
+    }
+
+    /// How often the agent of the queue becomes free for the next caller.
+    fn queued(self) -> usize {
+        QUEUED.min(self.persons / self.agents - 1)
     }
 
     /// Those that are recorded.
@@ -95,6 +108,8 @@ struct Bench {
     size: Size,
     scenery: Scenery,
     daemon: u32,
+    /// Where the callers come from, and where they hear.
+    callers: [SocketAddr; 2],
     telephones: Telephones,
     trunk: Trunk,
     sound: Sound,
@@ -140,6 +155,7 @@ impl Bench {
         Self {
             size,
             daemon,
+            callers: [address(2, 5060), callers],
             telephones,
             trunk,
             sound,
@@ -163,6 +179,7 @@ impl Bench {
             milliseconds(used) / IDLE.as_secs_f64(),
         ));
         let (recorded, full) = self.conversations("recorded");
+        self.mp3();
         self.trunk.line = UNRECORDED_LINE;
         let (bridged, _) = self.conversations("not recorded");
         self.trunk.line = LINE;
@@ -202,6 +219,76 @@ impl Bench {
         }
         self.trunk.hang_up();
         (ours, full)
+    }
+
+    /// The MP3 files of the conversations that have just ended, while nothing else happens.
+    fn mp3(&mut self) {
+        let size = self.size;
+        let found = account::mp3_files(&self.scenery, size.bridged);
+        let minutes = size.sound.as_secs_f64() / 60.0 * real(found);
+        let each = milliseconds(usage::children_cpu(self.daemon)) / minutes;
+        let name = format!(
+            "CPU per call-minute, MP3 after the call, {found} calls of {:.0} s",
+            size.sound.as_secs_f64()
+        );
+        self.lines.push(Line::alone(name, "ms", each, 55.0));
+        if found != size.bridged {
+            self.wrong
+                .push(format!("{found} MP3 files instead of {}", size.bridged));
+        }
+    }
+
+    /// Calls by datagrams, TCP and TLS under the same conditions.
+    fn carried(&mut self) {
+        let [address, media] = self.callers;
+        let switch = self.scenery.daemon.sip();
+        let by_datagrams = self.burst_over(None);
+        let (tcp, tls) = (Way::tcp(switch), Way::tls(self.scenery.daemon.sip_tls()));
+        for (what, way) in [("TCP", tcp), ("TLS", tls)] {
+            let trunk = Trunk::over(way, address, media, switch);
+            let each = self.burst_over(Some(trunk));
+            let name = format!("CPU per call over {what}, {CARRIED} calls at {CARRIED_RATE}/s");
+            let beside = Some(("our UDP", by_datagrams));
+            self.lines.push(Line::shown(name, "ms", each, beside));
+        }
+    }
+
+    /// CPU per call of calls by another trunk, or the usual one.
+    fn burst_over(&mut self, other: Option<Trunk>) -> f64 {
+        let (daemon, persons) = (self.daemon, self.size.persons);
+        let mut other = other;
+        let trunk = other.as_mut().unwrap_or(&mut self.trunk);
+        let usual = std::mem::replace(&mut trunk.line, UNRECORDED_LINE);
+        trunk.forget();
+        let before = usage::cpu(daemon);
+        trunk.dial(CARRIED, CARRIED_RATE, Some(CARRIED_HOLD), persons);
+        let used = usage::cpu(daemon).saturating_sub(before);
+        trunk.line = usual;
+        let refused = other.into_iter().flat_map(|trunk| trunk.refused);
+        self.wrong.extend(refused);
+        milliseconds(used) / real(CARRIED)
+    }
+
+    /// From the agent who becomes free to the card of whoever waits.
+    async fn queue(&mut self) {
+        let rounds = self.size.queued();
+        self.trunk.forget();
+        self.trunk.line = QUEUED_LINE;
+        let (agents, telephones) = (self.size.agents, &self.telephones);
+        let freed = tokio::task::block_in_place(|| self.trunk.queue(rounds, agents, telephones));
+        self.trunk.line = LINE;
+        let cards = account::card_ms(&self.scenery, &freed).await;
+        for percent in [50, 99] {
+            let name =
+                format!("queue: agent free to the next caller's card, p{percent} of {rounds}");
+            let value = percentile(&cards, percent);
+            self.lines.push(Line::shown(name, "ms", value, None));
+        }
+        if cards.len() != rounds {
+            let known = cards.len();
+            self.wrong
+                .push(format!("queue: cards of {known} of {rounds} callers"));
+        }
     }
 
     fn peer(&mut self) -> Result<f64, String> {
@@ -331,6 +418,8 @@ async fn main() -> ExitCode {
     let mut bench = Bench::prepare(Size::from_environment()).await;
     tokio::task::block_in_place(|| bench.bridged());
     bench.calls().await;
+    tokio::task::block_in_place(|| bench.carried());
+    bench.queue().await;
     if bench.account().await {
         ExitCode::SUCCESS
     } else {
